@@ -1,0 +1,146 @@
+// Package graph is a directed acyclic graph with a stable order, and the difference between two.
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Graph holds vertices of type V, named by keys of type K, and edges of type E between them. It
+// keeps the order in which vertices were added. The zero Graph is not ready; use New. A Graph is
+// not safe for concurrent use while it is being changed.
+type Graph[K comparable, V, E any] struct {
+	keys     []K
+	vertices map[K]V
+	out, in  map[K][]Arc[K, E]
+}
+
+// An Arc is one end of an edge: the vertex at the other end, and what the edge carries.
+type Arc[K comparable, E any] struct {
+	Key  K
+	Edge E
+}
+
+// New returns an empty graph.
+func New[K comparable, V, E any]() *Graph[K, V, E] {
+	return &Graph[K, V, E]{
+		vertices: map[K]V{},
+		out:      map[K][]Arc[K, E]{},
+		in:       map[K][]Arc[K, E]{},
+	}
+}
+
+// Add adds a vertex, and reports false, changing nothing, if there is one with that key.
+func (g *Graph[K, V, E]) Add(key K, v V) bool {
+	if _, ok := g.vertices[key]; ok {
+		return false
+	}
+	g.keys = append(g.keys, key)
+	g.vertices[key] = v
+	return true
+}
+
+// Connect adds an edge between two vertices, in place of the one there was. It reports false,
+// changing nothing, if either is missing. It does not look for cycles; Sort does.
+func (g *Graph[K, V, E]) Connect(from, to K, e E) bool {
+	if !g.Has(from) || !g.Has(to) {
+		return false
+	}
+	g.out[from] = put(g.out[from], to, e)
+	g.in[to] = put(g.in[to], from, e)
+	return true
+}
+
+func put[K comparable, E any](arcs []Arc[K, E], key K, e E) []Arc[K, E] {
+	for i := range arcs {
+		if arcs[i].Key == key {
+			arcs[i].Edge = e
+			return arcs
+		}
+	}
+	return append(arcs, Arc[K, E]{key, e})
+}
+
+// Len is the number of vertices.
+func (g *Graph[K, V, E]) Len() int { return len(g.keys) }
+
+// Has reports whether there is a vertex with that key.
+func (g *Graph[K, V, E]) Has(key K) bool { _, ok := g.vertices[key]; return ok }
+
+// Vertex returns the vertex with that key, or a zero V.
+func (g *Graph[K, V, E]) Vertex(key K) V { return g.vertices[key] }
+
+// Keys returns the keys in the order in which they were added.
+func (g *Graph[K, V, E]) Keys() []K { return slices.Clone(g.keys) }
+
+// Out returns the edges that leave the vertex, in the order in which they were made.
+func (g *Graph[K, V, E]) Out(key K) []Arc[K, E] { return slices.Clone(g.out[key]) }
+
+// In returns the edges that reach the vertex, in the order in which they were made.
+func (g *Graph[K, V, E]) In(key K) []Arc[K, E] { return slices.Clone(g.in[key]) }
+
+// Clone returns a copy that shares nothing with g but what its vertices and edges point to.
+func (g *Graph[K, V, E]) Clone() *Graph[K, V, E] {
+	c := New[K, V, E]()
+	for _, k := range g.keys {
+		c.Add(k, g.vertices[k])
+	}
+	for _, k := range g.keys {
+		for _, a := range g.out[k] {
+			c.Connect(k, a.Key, a.Edge)
+		}
+	}
+	return c
+}
+
+// A CycleError tells of a cycle: its path begins and ends with the same key.
+type CycleError[K comparable] struct{ Path []K }
+
+func (e *CycleError[K]) Error() string {
+	words := make([]string, len(e.Path))
+	for i, k := range e.Path {
+		words[i] = fmt.Sprint(k)
+	}
+	return "cycle: " + strings.Join(words, " → ")
+}
+
+// Sort returns the keys so that every edge leads forward, otherwise in the order in which they were
+// added. If there is a cycle the error is a *CycleError[K].
+func (g *Graph[K, V, E]) Sort() ([]K, error) {
+	const (
+		open = 1
+		done = 2
+	)
+	mark := make(map[K]int, len(g.keys))
+	order := make([]K, 0, len(g.keys))
+	var path []K
+	var visit func(K) error
+	visit = func(k K) error {
+		switch mark[k] {
+		case done:
+			return nil
+		case open:
+			cycle := append(slices.Clone(path[slices.Index(path, k):]), k)
+			slices.Reverse(cycle) // path was walked against the edges
+			return &CycleError[K]{Path: cycle}
+		}
+		mark[k] = open
+		path = append(path, k)
+		for _, a := range g.in[k] {
+			if err := visit(a.Key); err != nil {
+				return err
+			}
+		}
+		path = path[:len(path)-1]
+		mark[k] = done
+		order = append(order, k)
+		return nil
+	}
+	for _, k := range g.keys {
+		if err := visit(k); err != nil {
+			return nil, err
+		}
+	}
+	return order, nil
+}
