@@ -82,10 +82,11 @@ type Env struct {
 
 // The interfaces below are optional: a resource has them or not, asked once when it is opened.
 
-// A Refresher reacts to a notify edge: Refresh is called in place of, or after, an Apply when
-// something that notifies the resource has changed. Resources without it are checked again.
+// A Refresher reacts to notify edges. Refresh tells it that something which notifies it has changed:
+// the next Check, which follows at once, reports what there is to do about it. A resource without
+// it is merely checked again. Refresh neither blocks nor touches anything outside the resource.
 type Refresher interface {
-	Refresh(ctx context.Context) error
+	Refresh()
 }
 
 // A Closer is closed when its node is stopped for good.
