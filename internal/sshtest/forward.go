@@ -58,21 +58,24 @@ func connect(nc ssh.NewChannel, network, addr string) {
 func splice(ch ssh.Channel, requests <-chan *ssh.Request, peer net.Conn) {
 	defer ch.Close()
 	defer peer.Close()
-	go func() { // requests ends with the channel
-		ssh.DiscardRequests(requests)
-		_ = peer.Close()
-	}()
-	back := make(chan struct{})
+	back, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(back)
 		_, _ = io.Copy(ch, peer)
 		_ = ch.CloseWrite()
 	}()
+	go func() { // requests ends with the channel
+		defer close(gone)
+		ssh.DiscardRequests(requests)
+	}()
 	_, err := io.Copy(peer, ch)
 	if half, ok := peer.(interface{ CloseWrite() error }); ok && err == nil {
 		_ = half.CloseWrite()
 	}
-	<-back
+	select {
+	case <-back:
+	case <-gone:
+	}
 }
 
 type tcpForward struct {
