@@ -85,7 +85,7 @@ func refreshKeeps(ctx context.Context, s *subject) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	r, ok := s.res.(interface{ Refresh() })
+	r, ok := s.res.(engine.Refresher)
 	if !ok {
 		return nil
 	}

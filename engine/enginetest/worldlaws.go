@@ -173,11 +173,11 @@ func takesOddNames(ctx context.Context, world exchange) error {
 }
 
 func seesLast(ctx context.Context, world exchange) error {
-	c := collect(ctx, world("b"), "file")
+	a, c := world("a"), collect(ctx, world("b"), "file")
 	var last engine.Export
 	for i := range 100 {
 		last = export("file", strconv.Itoa(i%3), strconv.Itoa(i))
-		if err := world("a").Export(ctx, []engine.Export{last}); err != nil {
+		if err := a.Export(ctx, []engine.Export{last}); err != nil {
 			return errors.Join(fmt.Errorf("export: %w", err), c.end())
 		}
 	}
@@ -262,10 +262,11 @@ func concurrentUse(ctx context.Context, world exchange) error {
 	errs := make(chan error, 6*rounds*3)
 	var want []engine.Export
 	for _, host := range []string{"a", "b", "c"} {
+		w := world(host)
 		want = append(want, from(host, export("file", "x", strconv.Itoa(rounds-1)))...)
 		for worker := range 2 {
 			group.Go(func() {
-				w, key := world(host), fmt.Sprintf("%s/%d", host, worker)
+				key := fmt.Sprintf("%s/%d", host, worker)
 				for i := range rounds {
 					value := strconv.Itoa(i)
 					if worker == 0 {
@@ -279,11 +280,12 @@ func concurrentUse(ctx context.Context, world exchange) error {
 	}
 	group.Wait()
 	close(errs)
-	err := c.end
+	var err error
 	for e := range errs {
-		if e != nil {
-			return errors.Join(e, err())
-		}
+		err = errors.Join(err, e)
 	}
-	return errors.Join(c.sees(want...), err())
+	if err == nil {
+		err = c.sees(want...)
+	}
+	return errors.Join(err, c.end())
 }
