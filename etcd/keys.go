@@ -1,0 +1,71 @@
+package etcd
+
+import (
+	"net/url"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	prefix        = "/spore/"
+	graphsPrefix  = prefix + "graphs/"
+	exportsPrefix = prefix + "exports/"
+	hostsPrefix   = prefix + "hosts/"
+	valuesPrefix  = prefix + "kv/"
+	syncKey       = prefix + "sync"
+)
+
+func graphKey(host string) string  { return graphsPrefix + url.PathEscape(host) }
+func reportKey(host string) string { return hostPrefix(host) + "report" }
+func factsKey(host string) string  { return hostPrefix(host) + "facts" }
+func hostPrefix(host string) string {
+	return hostsPrefix + url.PathEscape(host) + "/"
+}
+
+func kindPrefix(kind string) string { return exportsPrefix + url.PathEscape(kind) + "/" }
+
+func exportPrefix(kind, host string) string {
+	return kindPrefix(kind) + url.PathEscape(host) + "/"
+}
+
+func exportKey(kind, host, name string) string {
+	return exportPrefix(kind, host) + url.PathEscape(name)
+}
+
+func valueKey(key string) string { return valuesPrefix + url.PathEscape(key) }
+
+// A span is one key, or all that begin with it.
+type span struct {
+	key    string
+	prefix bool
+}
+
+func (s span) end() string {
+	if !s.prefix {
+		return ""
+	}
+	return clientv3.GetPrefixRangeEnd(s.key)
+}
+
+// isData says whether a write to key is one that hosts have to follow.
+func isData(key string) bool {
+	return strings.HasPrefix(key, graphsPrefix) || strings.HasPrefix(key, exportsPrefix) ||
+		strings.HasPrefix(key, valuesPrefix)
+}
+
+// splitKey returns the unescaped segments of key behind prefix, if there are n of them.
+func splitKey(key, prefix string, n int) ([]string, bool) {
+	rest, ok := strings.CutPrefix(key, prefix)
+	segments := strings.Split(rest, "/")
+	if !ok || len(segments) != n {
+		return nil, false
+	}
+	for i, s := range segments {
+		var err error
+		if segments[i], err = url.PathUnescape(s); err != nil {
+			return nil, false
+		}
+	}
+	return segments, true
+}

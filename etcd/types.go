@@ -1,0 +1,32 @@
+package etcd
+
+import "spore/engine"
+
+// maxValue is the largest value the store takes, in bytes.
+const maxValue = 1 << 20
+
+// A Graph is what a host is to run: the text of a graph file, and which files came along with it.
+type Graph struct {
+	Name  string `json:"name"`
+	Text  string `json:"text"`
+	Files string `json:"files,omitempty"` // the digest of what was copied to the host beside it
+}
+
+// A Report is how a host stood at one moment.
+type Report struct {
+	// Settled says that the host had nothing left to do, having been handed all data writes up to
+	// Processed. A reporter reads Processed first and asks its runner second.
+	Settled   bool          `json:"settled"`
+	Graph     int64         `json:"graph"`     // the revision of the graph it runs
+	Processed int64         `json:"processed"` // see Client.Processed
+	Counts    engine.Counts `json:"counts"`
+	Failures  []string      `json:"failures,omitempty"` // at most 20 are sent, each cut to 500 bytes
+}
+
+// Facts are what a host tells of itself.
+type Facts struct {
+	OS        string   `json:"os"`
+	Arch      string   `json:"arch"`
+	Addresses []string `json:"addresses,omitempty"`
+	Version   string   `json:"version"`
+}
