@@ -1,0 +1,196 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const bootTimeout = 60 * time.Second
+
+// rebooted is how nspawn exits when the host asked for a reboot.
+const rebooted = 133
+
+// Start powers the host on and returns when it serves SSH. It does nothing to a running host.
+func (h *Host) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	defer context.AfterFunc(h.lab.ctx, cancel)()
+	unlock, err := h.exclusive(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if h.lab.ctx.Err() != nil {
+		return fmt.Errorf("start host %s: the lab is closed", h.Name)
+	}
+	if h.Running() {
+		return nil
+	}
+	if supervisor, _ := h.processes(); supervisor.alive() {
+		if err := waitGone(ctx, supervisor.PID); err != nil {
+			return err
+		}
+	}
+	if err := h.boot(ctx); err != nil {
+		console, _ := os.ReadFile(h.Console())
+		return fmt.Errorf("start host %s: %w; end of its console:\n%s", h.Name, err, tail(console, 3000))
+	}
+	return nil
+}
+
+func (h *Host) boot(ctx context.Context) error {
+	ready, path, err := h.listenReady()
+	if err != nil {
+		return err
+	}
+	defer os.Remove(path)
+	defer ready.Close()
+	defer context.AfterFunc(ctx, func() { ready.Close() })()
+	cmd, err := h.nspawn(path)
+	if err != nil {
+		return err
+	}
+	console, err := os.OpenFile(h.Console(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	cmd.Stdout, cmd.Stderr = console, console
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go h.supervise(cmd, exited)
+	go func() {
+		select {
+		case <-exited:
+			ready.Close()
+		case <-ctx.Done():
+		}
+	}()
+	err = h.awaitReady(ctx, ready, identify(cmd.Process.Pid))
+	if err == nil {
+		return nil
+	}
+	cmd.Process.Kill()
+	<-exited
+	return err
+}
+
+// supervise reaps the container, and starts it again if it ended because the host rebooted.
+func (h *Host) supervise(cmd *exec.Cmd, exited chan<- struct{}) {
+	cmd.Wait()
+	close(exited)
+	if cmd.ProcessState.ExitCode() != rebooted || h.lab.ctx.Err() != nil {
+		return
+	}
+	if err := h.Start(h.lab.ctx); err != nil && h.lab.ctx.Err() == nil {
+		h.lab.log.Error("lab: reboot", "error", err)
+	}
+}
+
+// nspawn is the command that runs the host. It first enters the host's own cgroups.
+func (h *Host) nspawn(notify string) (*exec.Cmd, error) {
+	program, err := find("systemd-nspawn")
+	if err != nil {
+		return nil, err
+	}
+	const enter = `while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`
+	args := []string{"-c", enter, "sh"}
+	for _, parent := range h.lab.state.Cgroups {
+		dir := filepath.Join(parent, h.namespace())
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		args = append(args, dir)
+	}
+	args = append(args, "--", program, "--quiet", "--settings=no", "--register=no", "--keep-unit",
+		"--directory="+h.Root(), "--machine="+h.namespace(), "--hostname="+h.Name,
+		"--network-namespace-path="+filepath.Join(netnsDir, h.namespace()), "--capability=CAP_NET_ADMIN",
+		"--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only")
+	if h.lab.state.Light {
+		args = append(args, "--as-pid2", "/bin/sh", "-c", "mkdir -p /run/sshd && /usr/sbin/sshd && exec sleep infinity")
+	} else {
+		args = append(args, "--boot", "--notify-ready=yes")
+	}
+	cmd := exec.Command("/bin/sh", args...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "NOTIFY_SOCKET=" + notify}
+	// A ^C at the terminal is for the lab's owner, who then ends the hosts in order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd, nil
+}
+
+// listenReady makes the socket on which nspawn tells the leader's id and that booting is over.
+func (h *Host) listenReady() (*net.UnixConn, string, error) {
+	path := filepath.Join(h.dir(), "notify")
+	os.Remove(path)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	return conn, path, err
+}
+
+func (h *Host) awaitReady(ctx context.Context, ready *net.UnixConn, supervisor process) error {
+	buf := make([]byte, 4096)
+	var leader process
+	for booted := false; leader.PID == 0 || !booted; {
+		n, err := ready.Read(buf)
+		if err != nil {
+			if ctx.Err() != nil {
+				return fmt.Errorf("wait for it to boot: %w", context.Cause(ctx))
+			}
+			return errors.New("it ended while booting")
+		}
+		for line := range strings.Lines(string(buf[:n])) {
+			line = strings.TrimSpace(line)
+			if pid, ok := strings.CutPrefix(line, "X_NSPAWN_LEADER_PID="); ok {
+				id, _ := strconv.Atoi(pid)
+				leader = identify(id)
+				p := hostProcesses{Supervisor: supervisor, Leader: leader}
+				if err := writeJSON(filepath.Join(h.dir(), "processes.json"), p); err != nil {
+					return err
+				}
+			}
+			booted = booted || line == "READY=1"
+		}
+	}
+	return h.awaitSSH(ctx)
+}
+
+// awaitSSH returns when sshd greets.
+func (h *Host) awaitSSH(ctx context.Context) error {
+	var d net.Dialer
+	for {
+		err := func() error {
+			try, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			conn, err := d.DialContext(try, "tcp", net.JoinHostPort(h.Addr.String(), "22"))
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			defer context.AfterFunc(try, func() { conn.Close() })()
+			line, err := bufio.NewReader(conn).ReadString('\n')
+			if err == nil && !strings.HasPrefix(line, "SSH-") {
+				err = fmt.Errorf("unexpected greeting %q", line)
+			}
+			return err
+		}()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for its sshd: %w", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Crash ends every process of the host at once, as a power cut would. Its disk stays.
+func (h *Host) Crash(ctx context.Context) error {
+	unlock, err := h.exclusive(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	supervisor, leader := h.processes()
+	if !leader.alive() {
+		return fmt.Errorf("crash host %s: it is not running", h.Name)
+	}
+	leader.kill()
+	return h.awaitDown(ctx, supervisor)
+}
+
+func (h *Host) awaitDown(ctx context.Context, supervisor process) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := waitGone(ctx, supervisor.PID); err != nil {
+		return fmt.Errorf("host %s does not go down: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Reboot restarts the host in order, and returns when it serves SSH again.
+func (h *Host) Reboot(ctx context.Context) error {
+	if h.lab.state.Light {
+		if err := h.Crash(ctx); err != nil {
+			return err
+		}
+		return h.Start(ctx)
+	}
+	supervisor, _ := h.processes()
+	if _, err := h.Run(ctx, "systemctl", "--no-block", "reboot"); err != nil {
+		return err
+	}
+	if err := h.awaitDown(ctx, supervisor); err != nil {
+		return err
+	}
+	return h.Start(ctx)
+}
+
+// Cut takes the host off the network: what others send it is lost without an answer.
+func (h *Host) Cut(ctx context.Context) error {
+	_, err := run(ctx, nil, "ip", "link", "set", h.port(), "down")
+	return err
+}
+
+// Heal undoes Cut.
+func (h *Host) Heal(ctx context.Context) error {
+	_, err := run(ctx, nil, "ip", "link", "set", h.port(), "up")
+	return err
+}
+
+// SlowDown limits the host's network to a rate such as "10mbit" in each direction; "" lifts it.
+func (h *Host) SlowDown(ctx context.Context, rate string) error {
+	inside := []string{"ip", "netns", "exec", h.namespace(), "tc", "qdisc"}
+	for _, link := range [][]string{{"tc", "qdisc"}, inside} {
+		dev := h.port()
+		if len(link) > 2 {
+			dev = "eth0"
+		}
+		args := append(link, "replace", "dev", dev, "root", "tbf", "rate", rate, "burst", "64kb", "latency", "300ms")
+		if rate == "" {
+			args = append(link, "replace", "dev", dev, "root", "pfifo_fast")
+		}
+		if _, err := run(ctx, nil, args...); err != nil {
+			return fmt.Errorf("limit host %s to %q: %w", h.Name, rate, err)
+		}
+	}
+	return nil
+}
+
+var errNotMounted = errors.New("nothing was filled there")
+
+const fillFile = ".spore-lab-fill"
+
+// LimitDisk puts a small file system of the given size, such as "64m", over a directory of the
+// host, with the directory's present content. It goes with the next crash or reboot.
+func (h *Host) LimitDisk(ctx context.Context, dir, size string) error {
+	const script = `set -e
+mkdir -p "$1"; t=$(mktemp -d); mount -t tmpfs -o size="$2",mode=755 spore-lab-limit "$t"
+cp -a "$1/." "$t/"; mount --move "$t" "$1" 2>/dev/null || { mount --bind "$t" "$1"; umount "$t"; }; rmdir "$t"`
+	_, err := h.Run(ctx, "sh", "-c", script, "sh", dir, size)
+	return err
+}
+
+// FillDisk leaves no free byte in a directory of the host; one that LimitDisk has not prepared
+// is limited to 64 MiB first, so that the machine's own disk is never filled.
+func (h *Host) FillDisk(ctx context.Context, dir string) error {
+	_, err := h.Run(ctx, "sh", "-c", `grep -q "^spore-lab-limit $1 " /proc/mounts`, "sh", filepath.Clean(dir))
+	if err != nil {
+		if err := h.LimitDisk(ctx, dir, "64m"); err != nil {
+			return err
+		}
+	}
+	// dd ends with an error when the disk is full: that is the point.
+	const script = `dd if=/dev/zero of="$1" bs=64k 2>/dev/null; dd if=/dev/zero bs=1 count=4096 2>/dev/null >>"$1"
+! dd if=/dev/zero bs=1 count=1 2>/dev/null >>"$1"`
+	_, err = h.Run(ctx, "sh", "-c", script, "sh", filepath.Join(dir, fillFile))
+	return err
+}
+
+// FreeDisk gives back the space that FillDisk took.
+func (h *Host) FreeDisk(ctx context.Context, dir string) error {
+	if _, err := h.Run(ctx, "rm", filepath.Join(dir, fillFile)); err != nil {
+		return fmt.Errorf("free disk of host %s: %w: %w", h.Name, errNotMounted, err)
+	}
+	return nil
+}

@@ -1,0 +1,208 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	runDir   = "/run/spore-lab"
+	diskDir  = "/var/lib/spore-lab"
+	cacheDir = "/var/cache/spore-lab"
+)
+
+// state is what another process must know to use a lab, or to take away a dead one's remains.
+type state struct {
+	Name     string   `json:"name"`
+	Subnet   subnet   `json:"subnet"`
+	Hosts    []string `json:"hosts"`
+	Light    bool     `json:"light,omitempty"`
+	Isolated bool     `json:"isolated,omitempty"`
+	Password string   `json:"password"`
+	Cgroups  []string `json:"cgroups"` // directories that have one entry per host
+	Owner    process  `json:"owner"`
+}
+
+func (s *state) dir() string             { return filepath.Join(runDir, s.Name) }
+func (s *state) disks() string           { return filepath.Join(diskDir, s.Name) }
+func (s *state) disk(host string) string { return filepath.Join(s.disks(), host) }
+
+func readState(name string) (*state, error) {
+	b, err := os.ReadFile(filepath.Join(runDir, name, "state.json"))
+	if err != nil {
+		return nil, fmt.Errorf("open lab %s: %w", name, err)
+	}
+	s := new(state)
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("open lab %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// write is atomic for readers: the file appears whole.
+func (s *state) write() error { return writeJSON(filepath.Join(s.dir(), "state.json"), s) }
+
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}
+
+// claim reserves a name and a subnet for s and returns the lock that shows the lab to be alive.
+// On the way it takes away the remains of dead labs.
+func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
+	unlock, err := flock(ctx, filepath.Join(runDir, ".lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if err := sweep(ctx, log); err != nil {
+		return nil, err
+	}
+	used := map[subnet]bool{}
+	for _, name := range names() {
+		if other, err := readState(name); err == nil {
+			used[other.Subnet] = true
+		}
+	}
+	s.Subnet = 0
+	for used[s.Subnet] || !s.Subnet.free() {
+		if s.Subnet++; s.Subnet > 255 {
+			return nil, errors.New("start lab: every subnet of 10.213.0.0/16 is in use")
+		}
+	}
+	if s.Name == "" {
+		s.Name = fmt.Sprintf("lab%d", s.Subnet)
+	}
+	if err := os.Mkdir(s.dir(), 0o700); errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("start lab: %q is already running; choose another name or take it down", s.Name)
+	} else if err != nil {
+		return nil, err
+	}
+	lock, err := tryLock(filepath.Join(s.dir(), "lock"))
+	if err != nil {
+		return nil, err
+	}
+	return lock, s.write()
+}
+
+// names lists the labs there are, dead or alive.
+func names() []string {
+	entries, _ := os.ReadDir(runDir)
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, e.Name())
+		}
+	}
+	return out
+}
+
+// sweep takes away every lab whose owner is dead. The caller holds the lock of runDir.
+func sweep(ctx context.Context, log *slog.Logger) error {
+	for _, name := range names() {
+		lock, err := tryLock(filepath.Join(runDir, name, "lock"))
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		log.Info("lab: clearing what a killed run left", "lab", name)
+		s, err := readState(name)
+		if err != nil {
+			s = &state{Name: name, Subnet: -1} // killed before it made anything
+		}
+		err = s.destroy(ctx)
+		lock.Close()
+		if err != nil {
+			return fmt.Errorf("clear dead lab %s: %w", name, err)
+		}
+	}
+	// A reboot of the machine clears /run but not the disks.
+	entries, _ := os.ReadDir(diskDir)
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(runDir, e.Name())); errors.Is(err, os.ErrNotExist) {
+			if err := removeDisk(filepath.Join(diskDir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// destroy ends every process of the lab and removes all that it made. It can be repeated, and
+// works on a lab that was only half made.
+func (s *state) destroy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var errs []error
+	note := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	note(s.killAll(ctx))
+	note(removeDisk(s.disks()))
+	if s.Subnet >= 0 {
+		note(s.Subnet.disconnect(ctx, s.Hosts))
+	}
+	for _, host := range s.Hosts {
+		machine := s.Subnet.namespace(host)
+		for _, dir := range s.Cgroups {
+			note(removeCgroup(ctx, filepath.Join(dir, machine)))
+		}
+		note(os.RemoveAll(filepath.Join("/run/systemd/nspawn/propagate", machine)))
+	}
+	for _, dir := range s.Cgroups {
+		os.Remove(dir) // stays while another lab has hosts in it
+	}
+	if len(errs) == 0 {
+		note(os.RemoveAll(s.dir())) // last: as long as it is there, destroy will be tried again
+		os.Remove(diskDir)
+	}
+	return errors.Join(errs...)
+}
+
+// killAll ends whatever runs in the lab's namespaces, then the container supervisors, which
+// mostly end by themselves when their container does.
+func (s *state) killAll(ctx context.Context) error {
+	supervisors := withArgument("--directory=" + s.disks() + "/")
+	var spaces []string
+	for _, host := range s.Hosts {
+		spaces = append(spaces, filepath.Join(netnsDir, s.Subnet.namespace(host)))
+	}
+	inside := inNamespaces(spaces)
+	for _, p := range inside {
+		p.kill()
+	}
+	soon, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	for _, p := range supervisors {
+		if waitGone(soon, p.PID) != nil {
+			p.kill()
+		}
+	}
+	for _, p := range append(inside, supervisors...) {
+		if !p.alive() {
+			continue
+		}
+		if err := waitGone(ctx, p.PID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
