@@ -15,7 +15,7 @@ import (
 type Memory struct {
 	mu      sync.Mutex
 	exports map[string][]Export // by host
-	values  map[string]string
+	entries map[string]entry
 	next    chan struct{} // closed by the next write
 }
 
@@ -23,7 +23,7 @@ type Memory struct {
 func NewMemory() *Memory {
 	return &Memory{
 		exports: make(map[string][]Export),
-		values:  make(map[string]string),
+		entries: make(map[string]entry),
 		next:    make(chan struct{}),
 	}
 }
@@ -99,17 +99,14 @@ func (w *memoryWorld) Collect(ctx context.Context, kinds []string, changed func(
 
 // entry is the value of a key, or that it has none.
 type entry struct {
-	value string
-	ok    bool
-}
-
-func (w *memoryWorld) entry(key string) entry {
-	value, ok := w.m.values[key]
-	return entry{value, ok}
+	value  string
+	ok     bool
+	writes int // so far; a value that came back is a change too
 }
 
 func (w *memoryWorld) Watch(ctx context.Context, key string, changed func()) error {
-	return follow(ctx, w.m, func() entry { return w.entry(key) }, func(entry) { changed() })
+	writes := func() int { return w.m.entries[key].writes }
+	return follow(ctx, w.m, writes, func(int) { changed() })
 }
 
 func (w *memoryWorld) Get(ctx context.Context, key string) (string, bool, error) {
@@ -118,7 +115,7 @@ func (w *memoryWorld) Get(ctx context.Context, key string) (string, bool, error)
 	}
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	e := w.entry(key)
+	e := w.m.entries[key]
 	return e.value, e.ok, nil
 }
 
@@ -127,11 +124,11 @@ func (w *memoryWorld) Put(ctx context.Context, key string, value *string) error 
 		return err
 	}
 	w.m.write(func() {
-		if value == nil {
-			delete(w.m.values, key)
-			return
+		e := entry{writes: w.m.entries[key].writes + 1}
+		if value != nil {
+			e.value, e.ok = *value, true
 		}
-		w.m.values[key] = *value
+		w.m.entries[key] = e
 	})
 	return nil
 }

@@ -155,6 +155,17 @@ var worldBreaches = []struct {
 			return w.Watch(ctx, key, sync.OnceFunc(changed))
 		}
 	}},
+	{"a value that comes back is a change", func(b *brokenWorld, w engine.World, _ string, _ *engine.Memory) {
+		b.watch = func(ctx context.Context, key string, changed func()) error {
+			last := "not called"
+			return w.Watch(ctx, key, func() {
+				if value, _, _ := w.Get(ctx, key); value != last {
+					last = value
+					changed()
+				}
+			})
+		}
+	}},
 	{"a collect and a watch end with their context", func(b *brokenWorld, w engine.World, _ string, _ *engine.Memory) {
 		b.watch = func(ctx context.Context, key string, changed func()) error {
 			return errors.Join(w.Watch(ctx, key, changed), ctx.Err())

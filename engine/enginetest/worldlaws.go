@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"spore/engine"
 )
@@ -24,6 +26,7 @@ var worldLaws = []worldLaw{
 	{"a key holds what was put", getsPut},
 	{"keys may hold any character", takesOddKeys},
 	{"a watch tells that it watches, then of every change", watchesKey},
+	{"a value that comes back is a change", watchesReturn},
 	{"a collect and a watch end with their context", endsWithContext},
 	{"concurrent use is safe", concurrentUse},
 }
@@ -237,6 +240,41 @@ func watchesKey(ctx context.Context, world exchange) error {
 		}
 	}
 	return errors.Join(err, w.end(), order.err())
+}
+
+// watchesReturn has the watch be busy with one value while another comes and goes: who acted on the
+// other in between has to learn that the first is back.
+func watchesReturn(ctx context.Context, world exchange) error {
+	var hold atomic.Bool
+	busy, resume := make(chan struct{}), make(chan struct{})
+	w := watch(ctx, func(ctx context.Context, changed func()) error {
+		return world("b").Watch(ctx, "k", func() {
+			if hold.CompareAndSwap(true, false) {
+				close(busy)
+				<-resume
+				return
+			}
+			changed()
+		})
+	})
+	a, err := world("a"), w.wait("at first")
+	hold.Store(err == nil)
+	if err == nil {
+		err = a.Put(ctx, "k", new("one"))
+	}
+	if err == nil {
+		select {
+		case <-busy:
+			err = errors.Join(a.Put(ctx, "k", new("two")), a.Put(ctx, "k", new("one")))
+		case <-time.After(patience):
+			err = errors.New("changed was not called after a put")
+		}
+	}
+	close(resume)
+	if err == nil {
+		err = w.wait("after the value was back")
+	}
+	return errors.Join(err, w.end())
 }
 
 func endsWithContext(ctx context.Context, world exchange) error {
