@@ -68,6 +68,9 @@ func (s Spec) WithName(name string) engine.Spec {
 	return s
 }
 
+// Keys names the key, for the host to be granted it.
+func (s Spec) Keys() []string { return []string{s.Key} }
+
 func (s Spec) asText() bool { return s.SkipCmpStyle == "string" || s.SkipCmpStyle == "1" }
 
 // lessThan reports whether the value is less than stored. What is no number gives way to one.

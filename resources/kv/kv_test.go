@@ -3,6 +3,7 @@ package kv_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,13 @@ func TestChangesAreShort(t *testing.T) {
 	want := `value: "` + strings.Repeat("ü", 60) + `"… → "a\nb"`
 	if err != nil || len(changes) != 1 || changes[0].String() != want {
 		t.Errorf("got %v, %v, want %s", changes, err, want)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	named := kv.Spec{}.WithName("k").(kv.Spec)
+	if got := named.Keys(); !slices.Equal(got, []string{"k"}) {
+		t.Errorf("got %q, want k alone", got)
 	}
 }
 
