@@ -27,7 +27,7 @@ func (h *Host) Start(ctx context.Context) error {
 	defer context.AfterFunc(h.lab.ctx, cancel)()
 	unlock, err := h.exclusive(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("start host %s: %w", h.Name, err)
 	}
 	defer unlock()
 	if h.lab.ctx.Err() != nil {

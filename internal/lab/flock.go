@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 )
 
-// flock waits for the exclusive lock on the file at path, which it creates where needed.
+// flock waits for the exclusive lock on the file at path, which it creates where needed. The
+// directory must exist: a lock in the directory of a lab that has just been closed is refused.
 // The kernel drops the lock when the process dies, however it dies.
 func flock(ctx context.Context, path string) (unlock func(), err error) {
 	for {
@@ -31,9 +31,6 @@ func flock(ctx context.Context, path string) (unlock func(), err error) {
 
 // tryLock fails with EWOULDBLOCK where someone holds the lock.
 func tryLock(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err

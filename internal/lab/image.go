@@ -115,6 +115,9 @@ func build(ctx context.Context, log *slog.Logger, root string) error {
 	if err := prepare(tmp); err != nil {
 		return err
 	}
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return err
+	}
 	if err := os.Rename(tmp, root); err != nil {
 		return err
 	}

@@ -137,12 +137,15 @@ func (l *Lab) shut() error {
 	ctx := context.Background()
 	for _, h := range l.Hosts {
 		unlock, err := h.exclusive(ctx) // whoever is starting it has seen the cancellation
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		defer unlock()
 	}
-	unlock, err := flock(ctx, filepath.Join(runDir, ".lock"))
+	unlock, err := lockAll(ctx)
 	if err != nil {
 		return err
 	}

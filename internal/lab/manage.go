@@ -59,7 +59,7 @@ func Down(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	unlock, err := flock(ctx, filepath.Join(runDir, ".lock"))
+	unlock, err := lockAll(ctx)
 	if err != nil {
 		return err
 	}

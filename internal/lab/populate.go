@@ -32,7 +32,7 @@ func (l *Lab) populate(ctx context.Context, image string, logind bool) error {
 			return err
 		}
 		for _, key := range keys {
-			known[i] += fmt.Sprintf("%s,%s,%s %s\n", h.Name, h.Addr, h.Addr6, key)
+			known[i] += fmt.Sprintf("%s,%s,%s,[%s]:%d %s\n", h.Name, h.Addr, h.Addr6, h.delayAddr(), delayPort, key)
 		}
 		return h.personalise(authorized, hash, logind)
 	})
@@ -49,6 +49,7 @@ func (l *Lab) sshConfig() string {
 	var b strings.Builder
 	for _, h := range l.Hosts {
 		fmt.Fprintf(&b, "Host %s %s\n  HostName %s\n", h.Name, h.Addr, h.Addr)
+		fmt.Fprintf(&b, "Host %s.delayed\n  HostName %s\n  Port %d\n", h.Name, h.delayAddr(), delayPort)
 	}
 	// In OpenSSH's words the first value wins, so these stand for every host above.
 	fmt.Fprintf(&b, "Host *\n  User root\n  IdentityFile %s\n  IdentitiesOnly yes\n", l.Key)

@@ -64,12 +64,15 @@ func writeJSON(path string, v any) error {
 // claim reserves a name and a subnet for s and returns the lock that shows the lab to be alive.
 // On the way it takes away the remains of dead labs.
 func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
-	unlock, err := flock(ctx, filepath.Join(runDir, ".lock"))
+	unlock, err := lockAll(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	if err := sweep(ctx, log); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, err
 	}
 	used := map[subnet]bool{}
@@ -99,6 +102,14 @@ func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
 	return lock, s.write()
 }
 
+// lockAll keeps other processes from making and removing labs.
+func lockAll(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
+		return nil, err
+	}
+	return flock(ctx, filepath.Join(cacheDir, "labs.lock"))
+}
+
 // names lists the labs there are, dead or alive.
 func names() []string {
 	entries, _ := os.ReadDir(runDir)
@@ -111,7 +122,7 @@ func names() []string {
 	return out
 }
 
-// sweep takes away every lab whose owner is dead. The caller holds the lock of runDir.
+// sweep takes away every lab whose owner is dead. The caller holds lockAll.
 func sweep(ctx context.Context, log *slog.Logger) error {
 	for _, name := range names() {
 		lock, err := tryLock(filepath.Join(runDir, name, "lock"))
@@ -172,6 +183,7 @@ func (s *state) destroy(ctx context.Context) error {
 	}
 	if len(errs) == 0 {
 		note(os.RemoveAll(s.dir())) // last: as long as it is there, destroy will be tried again
+		os.Remove(runDir)           // these two stay while there are other labs
 		os.Remove(diskDir)
 	}
 	return errors.Join(errs...)

@@ -1,0 +1,36 @@
+package lab_test
+
+import (
+	"net"
+	"strings"
+	"time"
+
+	"github.com/skeema/knownhosts"
+	gossh "golang.org/x/crypto/ssh"
+
+	"spore/internal/lab"
+)
+
+// passwordLogin logs in with a password alone and returns the user's name as the host has it.
+func passwordLogin(l *lab.Lab, h *lab.Host, user, password string) (string, error) {
+	known, err := knownhosts.NewDB(l.KnownHosts)
+	if err != nil {
+		return "", err
+	}
+	addr := net.JoinHostPort(h.Addr.String(), "22")
+	client, err := gossh.Dial("tcp", addr, &gossh.ClientConfig{
+		User: user, Auth: []gossh.AuthMethod{gossh.Password(password)}, Timeout: 20 * time.Second,
+		HostKeyCallback: known.HostKeyCallback(), HostKeyAlgorithms: known.HostKeyAlgorithms(addr),
+	})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	session, err := client.NewSession()
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	out, err := session.Output("id -un")
+	return strings.TrimSpace(string(out)), err
+}
