@@ -31,3 +31,20 @@ func (f Fleet) Converged(hosts []string) bool {
 	}
 	return true
 }
+
+// behind reports whether the hosts that report are settled on their latest graphs and some of them
+// have not yet processed the last data write; and whether every host with a graph reports.
+func (f Fleet) behind() (due, all bool) {
+	all = true
+	for _, h := range f.Hosts {
+		switch {
+		case !h.HasReport:
+			all = all && h.Graph == 0
+		case !h.settled():
+			return false, all
+		case h.Report.Processed < f.LastData:
+			due = true
+		}
+	}
+	return due, all
+}

@@ -3,8 +3,16 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
 )
 
 // ServerOptions are the settings of a Server.
@@ -17,42 +25,173 @@ type ServerOptions struct {
 // A Server is an etcd in this process, of which nobody without a certificate of its own authority
 // gets an answer.
 type Server struct {
-	done chan struct{}
+	authority *authority
+	admin     Credentials
+	embedded  *embed.Etcd
+	root      *clientv3.Client
+	network   string // of the listener for clients
+	address   string
+
+	quiet   atomic.Bool        // what etcd says now is of no interest
+	streams context.CancelFunc // ends the streams of clients
+
+	admitting sync.Mutex
+	admitted  map[string]*admission
+
+	once   sync.Once
+	done   chan struct{}
+	err    error // set before done is closed
+	closed atomic.Bool
 }
+
+// closeTimeout is how long an etcd may take to end, which takes milliseconds unless it is broken.
+const closeTimeout = 10 * time.Second
 
 // Start starts a new, empty store and returns when it serves.
 func Start(ctx context.Context, o ServerOptions) (*Server, error) {
-	return nil, errors.New("start store: being written")
+	s := &Server{done: make(chan struct{}), admitted: make(map[string]*admission)}
+	if err := s.start(ctx, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("start store: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, o ServerOptions) error {
+	if info, err := os.Stat(o.Dir); err != nil {
+		return err
+	} else if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s is open to others (%v): make it 0700", o.Dir, info.Mode().Perm())
+	}
+	var err error
+	if s.authority, err = newAuthority(); err != nil {
+		return err
+	}
+	streams, cancel := context.WithCancel(context.Background())
+	s.streams = cancel
+	logger := newZap(o.Log, &s.quiet, func(message string) { s.end(errors.New("store failed: " + message)) })
+	config, err := serverConfig(streams, o, s.authority, logger)
+	if err != nil {
+		return err
+	}
+	if err := s.embed(ctx, config); err != nil {
+		return err
+	}
+	go s.watch()
+	if s.network, s.address, err = listening(config); err != nil {
+		return err
+	}
+	return s.enableAuth(ctx, o.Log)
+}
+
+// embed starts etcd in a goroutine of its own, for a fatal error ends that, and waits until it
+// serves.
+func (s *Server) embed(ctx context.Context, config *embed.Config) error {
+	started := make(chan error, 1)
+	go func() {
+		defer close(started)
+		e, err := embed.StartEtcd(config)
+		s.embedded = e
+		started <- err
+	}()
+	if err, ok := <-started; err != nil {
+		return err
+	} else if !ok {
+		return s.Err()
+	}
+	select {
+	case <-s.embedded.Server.ReadyNotify():
+		return nil
+	case <-s.done:
+		return s.Err()
+	case err := <-s.embedded.Err():
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// watch ends the server when etcd has ended by itself.
+func (s *Server) watch() {
+	select {
+	case err := <-s.embedded.Err():
+		s.end(fmt.Errorf("store failed: %w", err))
+	case <-s.embedded.Server.StopNotify():
+		s.end(errors.New("store failed: it stopped by itself"))
+	case <-s.done:
+	}
+}
+
+// end says that the server has ended, once.
+func (s *Server) end(err error) {
+	s.once.Do(func() {
+		s.err = err
+		close(s.done)
+	})
+}
+
+// listening tells where a server with this configuration listens for clients.
+func listening(config *embed.Config) (network, address string, err error) {
+	u := config.ListenClientUrls[0]
+	if u.Scheme != "unixs" {
+		return "tcp", u.Host, nil
+	}
+	return "unix", u.Path, os.Chmod(u.Path, 0o600)
 }
 
 // Dial opens a connection to the listener, for a tunnel to carry.
-func (s *Server) Dial(ctx context.Context) (net.Conn, error) { return nil, s.Err() }
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, s.network, s.address)
+}
 
 // Endpoint is where clients on this machine reach the server.
-func (s *Server) Endpoint() string { return "" }
+func (s *Server) Endpoint() string {
+	if s.network == "unix" {
+		return "unix://" + s.address
+	}
+	return s.address
+}
 
 // Admin returns the operator's credentials.
-func (s *Server) Admin() Credentials { return Credentials{} }
-
-// Grants are what a host may do beside reading its graph and writing its own report.
-type Grants struct {
-	Exports  []string // kinds it may export
-	Collects []string // kinds of which it may read all exports
-	Keys     []string // values it may read and write
-}
-
-// Admit makes host a user of the store with these grants and returns its credentials. Called again
-// it changes the grants and returns the same credentials; kinds once granted for export stay so,
-// for the host has to withdraw what it exported.
-func (s *Server) Admit(ctx context.Context, host string, g Grants) (Credentials, error) {
-	return Credentials{}, s.Err()
-}
+func (s *Server) Admin() Credentials { return s.admin }
 
 // Done is closed when the server has ended, by Close or by itself; Err then tells why.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
 // Err returns why the server ended by itself, if it did.
-func (s *Server) Err() error { return nil }
+func (s *Server) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
 
 // Close ends the server. Its Dir stays for the caller to remove.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.quiet.Store(true)
+	s.end(nil)
+	if s.root != nil {
+		_ = s.root.Close() // it reports that it was closed
+	}
+	if s.streams != nil {
+		s.streams()
+	}
+	if s.embedded == nil {
+		return nil
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.embedded.Close()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(closeTimeout):
+		return fmt.Errorf("close store: not ended after %v", closeTimeout)
+	}
+}

@@ -1,47 +1,73 @@
 package etcd
 
 import (
+	"bytes"
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
-	"net"
-	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Options tell how to reach a store.
-type Options struct {
-	Endpoints   []string // unix:///path, host:port or https://host:port
-	Credentials Credentials
-	Log         *slog.Logger
-	// Dialer, if given, opens the connections in place of the network: a tunnel.
-	Dialer func(ctx context.Context, address string) (net.Conn, error)
-
-	// Host and TTL are for Dial only.
-	Host string        // the host's name; that in Credentials if empty
-	TTL  time.Duration // how long the host's exports and report outlive it; 30 s if zero
-}
-
 // A Store is the operator's view.
-type Store struct{}
+type Store struct {
+	etcd *clientv3.Client
+	log  *slog.Logger
+}
 
 // Open returns the store at o. It does not wait for an answer.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	return nil, errors.New("open store: being written")
+	etcd, err := o.connect()
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return &Store{etcd, o.Log}, nil
 }
 
 // PutGraph makes g the desired graph of host and returns its revision. If it is already, nothing
 // is written.
 func (s *Store) PutGraph(ctx context.Context, host string, g Graph) (revision int64, err error) {
-	return 0, nil
+	value, err := encode(g)
+	if err == nil {
+		err = checkSize(value)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("put graph of %s: %w", host, err)
+	}
+	key := graphKey(host)
+	revision, err = call(ctx, func(ctx context.Context) (int64, error) {
+		has, err := s.etcd.Get(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		if len(has.Kvs) == 1 && bytes.Equal(has.Kvs[0].Value, value) {
+			return has.Kvs[0].ModRevision, nil
+		}
+		put, err := s.etcd.Put(ctx, key, string(value))
+		if err != nil {
+			return 0, err
+		}
+		return put.Header.Revision, nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("put graph of %s: %w", host, err)
+	}
+	return revision, nil
 }
 
-// Follow calls f with the fleet as it is, then again at each change, until ctx is done (then it
-// returns nil). f does not block. When every host is settled on its latest graph but some have yet
-// to say that they have seen the last data write, Follow asks them, once for each such write.
-func (s *Store) Follow(ctx context.Context, f func(Fleet)) error { return nil }
-
 // Sync asks every host to catch up with all that has been written, and to report.
-func (s *Store) Sync(ctx context.Context) error { return nil }
+func (s *Store) Sync(ctx context.Context) error {
+	_, err := call(ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
+		return s.etcd.Put(ctx, syncKey, "")
+	})
+	if err != nil {
+		return fmt.Errorf("ask hosts to catch up: %w", err)
+	}
+	return nil
+}
 
 // Close ends the connection.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error {
+	_ = s.etcd.Close() // it reports that it was closed
+	return nil
+}

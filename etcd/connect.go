@@ -1,0 +1,112 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Options tell how to reach a store.
+type Options struct {
+	Endpoints   []string // unix:///path, host:port or https://host:port
+	Credentials Credentials
+	Log         *slog.Logger
+	// Dialer, if given, opens the connections in place of the network: a tunnel.
+	Dialer func(context.Context) (net.Conn, error)
+
+	// Host and TTL are for Dial only.
+	Host string        // the host's name; that in Credentials if empty
+	TTL  time.Duration // how long the host's exports and report outlive it; 30 s if zero
+
+	hold func() // called before what arrives on the watches is handled, for tests to delay it
+}
+
+const (
+	callTimeout  = 10 * time.Second // of one request with its retries
+	tryTimeout   = 5 * time.Second  // of one try; without a valid certificate a try never fails
+	retryPause   = 100 * time.Millisecond
+	maxReconnect = time.Second
+)
+
+// connect returns a client of etcd, which connects by itself when it has something to send.
+func (o Options) connect() (*clientv3.Client, error) {
+	if len(o.Endpoints) == 0 {
+		return nil, errors.New("no endpoint given")
+	}
+	config, err := o.Credentials.TLS()
+	if err != nil {
+		return nil, err
+	}
+	dial := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff:           backoff.Config{BaseDelay: retryPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxReconnect},
+		MinConnectTimeout: tryTimeout,
+	})}
+	if o.Dialer != nil {
+		dial = append(dial, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return o.Dialer(ctx)
+		}))
+	}
+	return clientv3.New(clientv3.Config{
+		Endpoints:            o.Endpoints,
+		TLS:                  config,
+		DialOptions:          dial,
+		DialKeepAliveTime:    10 * time.Second, // finds a connection that died without a word
+		DialKeepAliveTimeout: 5 * time.Second,
+		Logger:               newZap(o.Log, quietly(), func(string) {}),
+	})
+}
+
+// quietly returns a true: what etcd's client says of errors, it returns as well.
+func quietly() *atomic.Bool {
+	b := new(atomic.Bool)
+	b.Store(true)
+	return b
+}
+
+// call makes a request, again after errors that pass by themselves, for at most callTimeout. The
+// request must be one that may be repeated.
+func call[T any](ctx context.Context, request func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for {
+		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		answer, err := request(try)
+		cancel()
+		if err == nil || !passes(err) {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, fmt.Errorf("the store does not answer: %w", err)
+		case <-time.After(retryPause):
+		}
+	}
+}
+
+// passes says whether the same request may succeed a little later.
+func passes(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return true
+	}
+	// Somebody's rights were changed between this request's arrival and its turn.
+	if errors.Is(err, rpctypes.ErrAuthOldRevision) {
+		return true
+	}
+	var etcd rpctypes.EtcdError
+	if errors.As(err, &etcd) {
+		return etcd.Code() == codes.Unavailable || etcd.Code() == codes.DeadlineExceeded
+	}
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.DeadlineExceeded
+}

@@ -1,0 +1,254 @@
+package etcd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// A session is a lease and what is written under it. What is wanted stays wanted: it is written
+// again after an error, and under a new lease should the store have ended the last one.
+type session struct {
+	client *clientv3.Client
+	host   string
+	ttl    time.Duration
+	log    *slog.Logger
+	ctx    context.Context // ends with the session
+
+	retry chan struct{} // capacity 1: something wanted may not be written
+
+	writing chan struct{} // holds one while somebody writes, and has what is below to himself
+	lease   clientv3.LeaseID
+	wanted  map[string][]byte
+	written map[string][]byte // what the store holds; nil for what it may or may not
+	keepers sync.WaitGroup
+}
+
+const (
+	maxOps       = 128     // of one transaction
+	maxRequest   = 1 << 20 // bytes of one transaction, unless it is a single value
+	revokeWithin = 2 * time.Second
+)
+
+func newSession(ctx context.Context, client *clientv3.Client, host string, ttl time.Duration, log *slog.Logger) *session {
+	return &session{
+		client: client, host: host, ttl: ttl, log: log, ctx: ctx,
+		retry:   make(chan struct{}, 1),
+		writing: make(chan struct{}, 1),
+		wanted:  make(map[string][]byte),
+		written: make(map[string][]byte),
+	}
+}
+
+// run writes what is wanted and not written, until the session ends.
+func (s *session) run() {
+	var failing bool
+	for {
+		select {
+		case <-s.ctx.Done():
+			s.keepers.Wait()
+			return
+		case <-s.retry:
+		}
+		err := s.set(s.ctx, func(map[string][]byte) {})
+		if err != nil && s.ctx.Err() == nil {
+			if !failing {
+				s.log.Warn("cannot write to the store what this host exports and reports, will try again", "error", err)
+			}
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(maxReconnect):
+			}
+		}
+		failing = err != nil
+	}
+}
+
+// again has run try to write.
+func (s *session) again() {
+	select {
+	case s.retry <- struct{}{}:
+	default:
+	}
+}
+
+// acquire waits until nobody else writes.
+func (s *session) acquire(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case s.writing <- struct{}{}:
+		return nil
+	}
+}
+
+func (s *session) release() { <-s.writing }
+
+// set changes what is wanted and returns when the store has it all.
+func (s *session) set(ctx context.Context, change func(wanted map[string][]byte)) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	change(s.wanted)
+	err := s.write(ctx)
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		s.forget(s.lease)
+		err = s.write(ctx)
+	}
+	if err != nil {
+		s.again()
+	}
+	return err
+}
+
+// write makes the store hold what is wanted.
+func (s *session) write(ctx context.Context) error {
+	keys := s.unwritten()
+	if len(keys) == 0 {
+		return nil
+	}
+	if err := s.grant(ctx); err != nil {
+		return err
+	}
+	for len(keys) > 0 {
+		n := s.batch(keys)
+		if err := s.commit(ctx, keys[:n]); err != nil {
+			return err
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+// unwritten returns the keys of which the store may hold something else than is wanted, reports
+// last: a report is of what was written before it.
+func (s *session) unwritten() []string {
+	var keys []string
+	for key, value := range s.wanted {
+		if has, ok := s.written[key]; !ok || has == nil || !bytes.Equal(has, value) {
+			keys = append(keys, key)
+		}
+	}
+	for key := range s.written {
+		if _, ok := s.wanted[key]; !ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		if a, b := strings.HasPrefix(a, hostsPrefix), strings.HasPrefix(b, hostsPrefix); a != b {
+			if a {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a, b)
+	})
+	return keys
+}
+
+// batch returns how many of keys fit in one transaction.
+func (s *session) batch(keys []string) int {
+	size := 0
+	for i, key := range keys {
+		size += len(key) + len(s.wanted[key])
+		if i == maxOps || (i > 0 && size > maxRequest) {
+			return i
+		}
+	}
+	return len(keys)
+}
+
+func (s *session) commit(ctx context.Context, keys []string) error {
+	ops := make([]clientv3.Op, len(keys))
+	for i, key := range keys {
+		if value, ok := s.wanted[key]; ok {
+			ops[i] = clientv3.OpPut(key, string(value), clientv3.WithLease(s.lease))
+		} else {
+			ops[i] = clientv3.OpDelete(key)
+		}
+		s.written[key] = nil
+	}
+	_, err := call(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+		return s.client.Txn(ctx).Then(ops...).Commit()
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if value, ok := s.wanted[key]; ok {
+			s.written[key] = value
+		} else {
+			delete(s.written, key)
+		}
+	}
+	return nil
+}
+
+// grant sees to it that there is a lease, and that it is kept alive.
+func (s *session) grant(ctx context.Context) error {
+	if s.lease != clientv3.NoLease {
+		return nil
+	}
+	lease, err := call(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
+		return s.client.Grant(ctx, int64((s.ttl+time.Second-1)/time.Second))
+	})
+	if err != nil {
+		return fmt.Errorf("get a lease: %w", err)
+	}
+	answers, err := s.client.KeepAlive(s.ctx, lease.ID)
+	if err != nil {
+		return fmt.Errorf("keep the lease alive: %w", err)
+	}
+	s.lease = lease.ID
+	s.keepers.Go(func() {
+		for range answers {
+		}
+		if s.acquire(s.ctx) != nil {
+			return
+		}
+		defer s.release()
+		s.forget(lease.ID)
+		s.again()
+	})
+	return nil
+}
+
+// forget notes that a lease has ended, or may have: nothing is known of what was under it.
+func (s *session) forget(lease clientv3.LeaseID) {
+	if s.lease != lease {
+		return
+	}
+	s.lease = clientv3.NoLease
+	for key := range maps.Keys(s.written) {
+		s.written[key] = nil
+	}
+}
+
+// revoke ends the lease, and with it all that is written. The session has ended.
+func (s *session) revoke() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), revokeWithin)
+	defer cancel()
+	err := s.acquire(ctx)
+	if err == nil {
+		defer s.release()
+		if s.lease == clientv3.NoLease {
+			return nil
+		}
+		_, err = s.client.Revoke(ctx, s.lease)
+	}
+	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return fmt.Errorf("withdraw exports: %w (they vanish by themselves within %v)", err, s.ttl)
+	}
+	return nil
+}
