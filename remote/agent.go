@@ -1,0 +1,159 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// An agent is a command on the host whose lines are relayed: the agent itself, or one that was
+// attached to it.
+type agent struct {
+	attached bool
+	sess     *ssh.Session
+	in       io.WriteCloser
+	free     func()
+	say      chan []byte   // what to write to stdin next; nil closes it
+	ready    chan struct{} // closed when the first line of its own has come
+	done     chan struct{} // closed when it has ended and all it wrote was relayed
+	err      error         // how it ended; to be read after done
+	tail     tail
+}
+
+// launch starts argv on the host. stdin is written at once.
+func (s *Session) launch(ctx context.Context, h *host, argv []string, stdin []byte, attached bool) (*agent, error) {
+	line, err := Quote(argv...)
+	if err != nil {
+		return nil, err
+	}
+	sess, release, err := h.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unpin := h.pin()
+	a := &agent{
+		attached: attached,
+		sess:     sess,
+		free: func() {
+			release()
+			unpin()
+		},
+		say:   make(chan []byte, 2),
+		ready: make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	if err := s.start(a, line); err != nil {
+		a.free()
+		return nil, err
+	}
+	if len(stdin) > 0 {
+		a.say <- stdin
+	}
+	return a, nil
+}
+
+func (s *Session) start(a *agent, line string) error {
+	out, err := a.sess.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	errOut, err := a.sess.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if a.in, err = a.sess.StdinPipe(); err != nil {
+		return err
+	}
+	// exec, so that the agent is the very process that sshd started, whatever the login shell.
+	if err := a.sess.Start("exec " + line); err != nil {
+		return err
+	}
+	s.wg.Go(func() { a.write(s) })
+	s.wg.Go(func() { a.relay(s, out, errOut) })
+	return nil
+}
+
+// write feeds stdin, in order, without making anybody wait for an agent that does not read.
+func (a *agent) write(s *Session) {
+	for {
+		select {
+		case p := <-a.say:
+			if p == nil {
+				a.in.Close()
+				return
+			}
+			n, err := a.in.Write(p)
+			s.sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// relay passes lines on until the agent has ended.
+func (a *agent) relay(s *Session, out, errOut io.Reader) {
+	defer close(a.done)
+	defer a.free()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		own := false
+		eachLine(out, maxLine, func(line string) {
+			if !own && strings.HasPrefix(line, s.o.Marker) {
+				own = true
+				close(a.ready)
+			}
+			if own {
+				s.report(s.o.Output, line)
+			}
+		})
+	})
+	wg.Go(func() {
+		eachLine(errOut, maxLine, func(line string) {
+			a.tail.add(line)
+			s.report(s.o.Stderr, line)
+		})
+	})
+	wg.Wait()
+	a.err = a.sess.Wait()
+}
+
+// stop asks it to end. It is called once.
+func (a *agent) stop(line string) {
+	if line == "" {
+		a.say <- nil
+		return
+	}
+	a.say <- []byte(line + "\n")
+}
+
+// kill ends what runs on the host in this session of ours, and the session.
+func (a *agent) kill() {
+	select {
+	case <-a.done:
+	default:
+		a.sess.Signal(ssh.SIGKILL)
+		a.free()
+	}
+}
+
+// status returns how an agent that is done ended. ok is false when the host did not say.
+func (a *agent) status() (end *AgentError, ok bool) {
+	end = &AgentError{Code: -1, Stderr: a.tail.text()}
+	if a.err == nil {
+		end.Code = 0
+		return end, true
+	}
+	var exit *ssh.ExitError
+	if errors.As(a.err, &exit) {
+		end.Code, end.Signal = exit.ExitStatus(), Clean(exit.Signal())
+		return end, true
+	}
+	return end, false
+}

@@ -1,0 +1,63 @@
+package remote
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// leave ends what still lives on the host, takes away what the session made there, and returns
+// err, or what failed of that.
+func (s *Session) leave(h *host, err error) error {
+	killed := s.alive
+	failed := s.sweep(h, false)
+	if failed != nil {
+		s.warn("%v", atStep(StepClean, failed))
+		return cmp.Or(err, atStep(StepClean, failed))
+	}
+	if s.ran {
+		s.event(Stopped{Code: s.res.ExitCode, Killed: killed})
+	}
+	s.at, s.alive = nil, false
+	return err
+}
+
+// sweep kills the agent if one may be living, and unless keep is set removes the session's
+// directories. It has endTime for that, however the session's own context stands.
+func (s *Session) sweep(h *host, keep bool) error {
+	if s.at == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	dirs, err := Quote(s.at.emptied(s.o.Prefix)...)
+	if err != nil {
+		return err
+	}
+	partial := ""
+	if s.at.cached() {
+		partial = s.at.partial()
+	}
+	sc, err := h.script(ctx, cleanScript, "main "+dirs, variable{"run", s.at.run},
+		variable{"kill", flag(s.alive)}, variable{"keep", flag(keep)}, variable{"partial", partial})
+	if err != nil {
+		return fmt.Errorf("%w (%w)", ErrNotCleaned, err)
+	}
+	defer sc.finish()
+	var left []string
+	for {
+		key, value, err := sc.next()
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w (%w)", ErrNotCleaned, err)
+		case key == "left":
+			left = append(left, Clean(value))
+		case key == "end" && len(left) > 0:
+			return errors.New("the host keeps " + strings.Join(left, ", "))
+		case key == "end":
+			return nil
+		}
+	}
+}

@@ -1,0 +1,62 @@
+# Ends the agent of a run directory if asked to, and takes away what a session made. Read from
+# stdin by any POSIX sh.
+
+umask 077
+set -f
+unset CDPATH
+LC_ALL=C
+PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export LC_ALL PATH
+
+say() { printf '%s %s %s\n' "$nonce" "$1" "$2"; }
+nap() { sleep 0.05 2>/dev/null || sleep 1; }
+
+# ours DIR: DIR is a run directory of this user, and no link.
+ours() {
+	case $1 in
+	/*/run-????????????????) ;;
+	*) return 1 ;;
+	esac
+	[ -d "$1" ] && [ ! -L "$1" ] || return 1
+	set -- $(ls -ldn "$1")
+	[ "$3" = "$(id -u)" ]
+}
+
+# alive: the agent lives. A lock that can be had shows that it does not, whoever has its pid now.
+alive() {
+	case $pid in
+	'' | *[!0-9]* | 0 | 1) return 1 ;;
+	esac
+	if [ -f "$run/lock" ] && command -v flock >/dev/null 2>&1; then
+		! flock -n "$run/lock" true
+	else
+		kill -0 "$pid" 2>/dev/null
+	fi
+}
+
+end_agent() {
+	pid=$(cat "$run/pid" 2>/dev/null)
+	alive || return 0
+	kill -9 "$pid"
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		alive || return 0
+		nap
+	done
+	say left "a process that cannot be killed: $pid"
+}
+
+main() {
+	printf '\n'
+	if ours "$run"; then
+		[ -z "$kill" ] || end_agent
+		if [ -z "$keep" ]; then
+			rm -rf "$run" 2>/dev/null || { nap; rm -rf "$run" 2>/dev/null; }
+			[ ! -e "$run" ] || say left "$run"
+		fi
+	fi
+	if [ -z "$keep" ]; then
+		[ -z "$partial" ] || rm -f "$partial"
+		for x; do rmdir "$x"; done 2>/dev/null
+	fi
+	say end
+}

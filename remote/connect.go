@@ -1,0 +1,37 @@
+package remote
+
+import (
+	"context"
+	"time"
+
+	"spore/remote/dial"
+)
+
+// connect dials until it succeeds. The first time it gives up when ConnectTimeout is over and at
+// an error that trying again will not mend; later it goes on for as long as the session does, but
+// an error that looks permanent only for ConnectTimeout: a host that boots refuses log-ins.
+func (s *Session) connect(ctx context.Context) (*host, error) {
+	ctx, cancel := s.until(ctx, s.at != nil)
+	defer cancel()
+	begin := time.Now()
+	var retry backoff
+	for attempt := 1; ; attempt++ {
+		s.event(Connecting{Attempt: attempt})
+		c, err := s.dialer.Dial(ctx, s.target)
+		if err == nil {
+			s.event(Connected{})
+			return newHost(c.Client, c.Close), nil
+		}
+		if ctx.Err() != nil {
+			return nil, atStep(StepConnect, context.Cause(ctx))
+		}
+		late := time.Since(begin) > s.o.ConnectTimeout
+		temporary := dial.Temporary(err)
+		if s.at == nil && (late || !temporary) || late && !temporary {
+			return nil, atStep(StepConnect, err)
+		}
+		if !retry.wait(ctx, nil) {
+			return nil, atStep(StepConnect, context.Cause(ctx))
+		}
+	}
+}

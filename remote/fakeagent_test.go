@@ -1,0 +1,171 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// The tests' agent is this test program under another name: what the sessions copy is a small
+// script that runs it.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "fake-agent" {
+		os.Exit(fakeAgent(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
+
+func fakeAgent(args []string) int {
+	signal.Ignore(syscall.SIGPIPE) // an agent survives the loss of its connection
+	switch args[0] {
+	case "run":
+		return agentRun(args[1], args[2], args[3:])
+	case "attach":
+		return agentAttach(args[1])
+	case "tunnel":
+		stdio := struct {
+			io.Reader
+			io.WriteCloser
+		}{os.Stdin, os.Stdout}
+		if err := ServeBridge(context.Background(), args[1], stdio); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
+	return 64
+}
+
+// A speaker prints lines to stdout and to whoever is attached.
+type speaker struct {
+	mu sync.Mutex
+	to []io.Writer
+}
+
+func (s *speaker) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.to {
+		fmt.Fprintf(w, "agent: "+format+"\n", args...)
+	}
+}
+
+func (s *speaker) add(w io.Writer) {
+	fmt.Fprintf(w, "agent: hello %d\n", os.Getpid())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to = append(s.to, w)
+}
+
+func agentRun(run, store string, flags []string) int {
+	if slices.Contains(flags, "die") {
+		fmt.Fprintln(os.Stderr, "cannot \x1b[31mlive")
+		return 3
+	}
+	lock, err := os.OpenFile(filepath.Join(run, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err == nil {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(run, "pid"), fmt.Appendln(nil, os.Getpid()), 0o600)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	end := make(chan int)
+	out := &speaker{}
+	out.add(os.Stdout)
+	listen(run, out, store, flags, end)
+	go func() {
+		commands(os.Stdin, out, store, flags, end)
+	}()
+	return <-end
+}
+
+func listen(run string, out *speaker, store string, flags []string, end chan int) {
+	os.Remove(filepath.Join(run, "ctl"))
+	l, err := net.Listen("unix", filepath.Join(run, "ctl"))
+	if err != nil {
+		out.say("%v", err)
+		return
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out.add(c)
+			go commands(c, out, store, flags, end)
+		}
+	}()
+}
+
+func commands(r io.Reader, out *speaker, store string, flags []string, end chan int) {
+	in := bufio.NewScanner(r)
+	for in.Scan() {
+		switch line := in.Text(); {
+		case line == "stop" && slices.Contains(flags, "deaf"):
+			out.say("deaf")
+		case line == "stop":
+			out.say("bye")
+			end <- 0
+		case line == "ask":
+			out.say("store says %s", ask(store))
+			if slices.Contains(flags, "final") {
+				end <- 2
+			}
+		default:
+			out.say("told %s", line)
+		}
+	}
+}
+
+// ask sends a line to the store, ends its direction, and returns all that comes back.
+func ask(store string) string {
+	network, addr := "tcp", store
+	if path, ok := strings.CutPrefix(store, "unix://"); ok {
+		network, addr = "unix", path
+	}
+	c, err := net.Dial(network, addr)
+	if err != nil {
+		return err.Error()
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "from the host")
+	c.(interface{ CloseWrite() error }).CloseWrite()
+	b, err := io.ReadAll(c)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func agentAttach(run string) int {
+	c, err := net.Dial("unix", filepath.Join(run, "ctl"))
+	if err != nil {
+		return 69
+	}
+	go io.Copy(c, os.Stdin)
+	bye := false
+	in := bufio.NewScanner(c)
+	for in.Scan() {
+		fmt.Println(in.Text())
+		bye = bye || in.Text() == "agent: bye"
+	}
+	if bye {
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,272 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/pkg/sftp"
+	"golang.org/x/crypto/ssh"
+)
+
+const (
+	writesInFlight = 64                    // SFTP requests at once: what a long round trip needs
+	freeing        = 2 * time.Second       // how long sshd may take to free a session we closed
+	freeingPoll    = 50 * time.Millisecond // how often we look
+	maxGreeting    = 64 << 10              // bytes that a login script may print in front of SFTP
+)
+
+// A host hands out the sessions of one SSH connection. Where sshd refuses a further session it
+// waits for one of ours to end, and gives up an idle SFTP session for it.
+type host struct {
+	client *ssh.Client
+	closer func() error
+	dead   chan struct{} // closed when the connection is gone
+
+	opening chan struct{} // holds a token while the SFTP session is being opened
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when a session has ended or fallen idle
+	open    int           // sessions in use or idle
+	pinned  int           // of these, the ones that last as long as the agent
+	scarce  bool          // sshd has refused a session: keep none idle
+	files   *sftp.Client
+	users   int    // of files
+	discard func() // ends files
+}
+
+func newHost(client *ssh.Client, closer func() error) *host {
+	h := &host{
+		client:  client,
+		closer:  closer,
+		dead:    make(chan struct{}),
+		opening: make(chan struct{}, 1),
+		changed: make(chan struct{}),
+	}
+	go func() {
+		client.Wait()
+		close(h.dead)
+	}()
+	return h
+}
+
+// close ends the connection and waits until nothing is left of it.
+func (h *host) close() {
+	h.closer()
+	<-h.dead
+	h.mu.Lock()
+	discard := h.discard
+	h.mu.Unlock()
+	if discard != nil {
+		discard()
+	}
+}
+
+func (h *host) gone() bool {
+	select {
+	case <-h.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// session opens a session; release closes it, and may be called again.
+func (h *host) session(ctx context.Context) (*ssh.Session, func(), error) {
+	refusedSince := time.Time{}
+	for {
+		h.count(&h.open, 1)
+		sess, err := h.client.NewSession()
+		if err == nil {
+			return sess, sync.OnceFunc(func() {
+				sess.Close()
+				h.count(&h.open, -1)
+			}), nil
+		}
+		h.count(&h.open, -1)
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) {
+			return nil, nil, fmt.Errorf("open session: %w", err)
+		}
+		if refusedSince.IsZero() {
+			refusedSince = time.Now()
+		}
+		if err := h.yield(ctx, refusedSince, refused); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// yield makes room for a session that was refused, or waits for some; it fails when none will come.
+func (h *host) yield(ctx context.Context, since time.Time, refused *ssh.OpenChannelError) error {
+	h.mu.Lock()
+	h.scarce = true
+	changed, busy, discard := h.changed, h.open-h.pinned, h.idle()
+	pinned := h.pinned
+	h.mu.Unlock()
+	if discard != nil {
+		discard()
+		return nil
+	}
+	var poll <-chan time.Time
+	if busy == 0 {
+		if time.Since(since) > freeing {
+			if pinned > 0 {
+				return ErrOneSession
+			}
+			return fmt.Errorf("the host refuses SSH sessions: %s", Clean(refused.Message))
+		}
+		timer := time.NewTimer(freeingPoll)
+		defer timer.Stop()
+		poll = timer.C
+	}
+	select {
+	case <-changed:
+	case <-poll:
+	case <-h.dead:
+		return errDropped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// idle takes the SFTP session out of use if nobody uses it. The caller holds mu.
+func (h *host) idle() func() {
+	if h.files == nil || h.users > 0 {
+		return nil
+	}
+	discard := h.discard
+	h.files, h.discard = nil, nil
+	return discard
+}
+
+func (h *host) count(n *int, by int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	*n += by
+	h.signal()
+}
+
+// signal wakes those who wait for a session. The caller holds mu.
+func (h *host) signal() {
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// pin says that the caller's session lasts as long as the agent; the result takes that back.
+func (h *host) pin() func() {
+	h.count(&h.pinned, 1)
+	return sync.OnceFunc(func() { h.count(&h.pinned, -1) })
+}
+
+// sftp returns the connection's one SFTP client, opened when first asked for; release it after use.
+func (h *host) sftp(ctx context.Context) (*sftp.Client, func(), error) {
+	select {
+	case h.opening <- struct{}{}:
+		defer func() { <-h.opening }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	h.mu.Lock()
+	client := h.files
+	if client != nil {
+		h.users++
+	}
+	h.mu.Unlock()
+	if client == nil {
+		var err error
+		if client, err = h.openSFTP(ctx); err != nil {
+			return nil, nil, fmt.Errorf("open SFTP: %w", err)
+		}
+	}
+	return client, sync.OnceFunc(h.releaseSFTP), nil
+}
+
+func (h *host) releaseSFTP() {
+	h.mu.Lock()
+	h.users--
+	var discard func()
+	if h.scarce {
+		discard = h.idle()
+	}
+	h.signal()
+	h.mu.Unlock()
+	if discard != nil {
+		discard()
+	}
+}
+
+func (h *host) openSFTP(ctx context.Context) (*sftp.Client, error) {
+	sess, release, err := h.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, release)
+	defer stop()
+	client, err := subsystem(sess)
+	if err != nil {
+		release()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.files, h.users = client, 1
+	h.discard = func() {
+		client.Close()
+		release()
+	}
+	return client, nil
+}
+
+func subsystem(sess *ssh.Session) (*sftp.Client, error) {
+	in, err := sess.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := sess.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	noise, err := sess.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := sess.RequestSubsystem("sftp"); err != nil {
+		return nil, fmt.Errorf("the host offers no SFTP: %w", err)
+	}
+	go io.Copy(io.Discard, noise) // unread, it would use up the channel's window
+	return sftp.NewClientPipe(&ungreeted{r: bufio.NewReaderSize(out, 64<<10)}, in,
+		sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(writesInFlight))
+}
+
+// ungreeted drops what login scripts print in front of an SFTP server's first packet: a length
+// below 64 KiB, the type 2 (VERSION) and the version 3.
+type ungreeted struct {
+	r     *bufio.Reader
+	found bool
+}
+
+func (u *ungreeted) Read(p []byte) (int, error) {
+	for dropped := 0; !u.found; dropped++ {
+		b, err := u.r.Peek(9)
+		if err != nil {
+			return 0, err
+		}
+		if u.found = b[0] == 0 && b[1] == 0 && string(b[4:]) == "\x02\x00\x00\x00\x03"; u.found {
+			break
+		}
+		if dropped > maxGreeting {
+			return 0, errors.New("the host prints too much in front of the SFTP protocol: check its login scripts")
+		}
+		u.r.Discard(1)
+	}
+	return u.r.Read(p)
+}

@@ -1,0 +1,218 @@
+# Finds and makes what a session needs on a host. Written for any POSIX sh; read from stdin.
+# Everything said carries $nonce, so that what else is printed cannot be taken for it. Unless
+# "keep" is the last thing read, all that was made here is unmade.
+
+umask 077
+set -f
+unset CDPATH
+LC_ALL=C
+PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export LC_ALL PATH
+nl='
+'
+uid=$(id -u)
+made= newrun= bin=
+
+say() { printf '%s %s %s\n' "$nonce" "$1" "$2"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# ours PATH [f]: PATH is a directory (a file with f), no link, of this user, writable by no other.
+ours() {
+	[ ! -L "$1" ] || { why='is a symbolic link'; return 1; }
+	if [ "$2" = f ]; then
+		[ -f "$1" ] || { why='is not a file'; return 1; }
+	else
+		[ -d "$1" ] || { why='is not a directory'; return 1; }
+	fi
+	set -- $(ls -ldn "$1" 2>/dev/null)
+	[ "$3" = "$uid" ] || { why="belongs to uid $3"; return 1; }
+	case $1 in
+	?????w* | ????????w*) why="may be written by others ($1)"; return 1 ;;
+	esac
+}
+
+# guarded DIR: nobody but root and this user can put another directory in the place of DIR.
+guarded() {
+	p=${1%/*}
+	set --
+	while [ -n "$p" ]; do
+		set -- "$@" "$p"
+		p=${p%/*}
+	done
+	[ $# -gt 0 ] || return 0
+	why=$(ls -ldn "$@" | while read -r mode links owner rest; do
+		case $owner in
+		0 | "$uid") ;;
+		*) echo "lies below a directory of uid $owner" ;;
+		esac
+		case $mode in
+		????????w[tT]*) ;;
+		????????w*) echo 'lies below a directory that anyone may change' ;;
+		esac
+	done)
+	why=${why%%"$nl"*}
+	[ -z "$why" ]
+}
+
+# runs DIR: what is written to DIR can be executed there.
+runs() {
+	try=$1/.try-$id
+	if ! why=$({ printf '#!/bin/sh\nexit 0\n' >"$try" && chmod 700 "$try"; } 2>&1); then
+		rm -f "$try"
+		why="cannot be written to: $why"
+		return 1
+	fi
+	"$try" >/dev/null 2>&1 && ok=1 || ok=
+	rm -f "$try"
+	[ -n "$ok" ] || { why='does not allow execution (noexec?)'; return 1; }
+}
+
+# unmake LIST: removes those directories of LIST, one a line, that are empty.
+unmake() {
+	ifs=$IFS
+	IFS=$nl
+	for x in $1; do rmdir "$x" 2>/dev/null; done
+	IFS=$ifs
+}
+
+# usable DIR: makes DIR if need be and sets dir to its physical path; else says why not.
+usable() {
+	new= dir=$1 why=
+	case $dir in
+	*"$nl"* | *//* | */) why='is not a clean path' ;;
+	/*) a=$dir
+		while [ ! -e "$a" ] && [ ! -L "$a" ]; do
+			new=$new$a$nl
+			a=${a%/*}
+			[ -n "$a" ] || a=/
+		done
+		why=$(mkdir -p "$dir" 2>&1) && ours "$dir" && dir=$(cd -P "$dir" && pwd -P) &&
+			guarded "$dir" && runs "$dir" && made=$made$new && return 0
+		;;
+	*) why='is not an absolute path' ;;
+	esac
+	unmake "$new"
+	say refused "$1: $why"
+	return 1
+}
+
+# choose DIR...: sets dir to the first usable one.
+choose() {
+	for c; do usable "$c" && return 0; done
+	return 1
+}
+
+# sweep DIR: removes run directories that no living agent holds the lock of. Without a lock, or a
+# way to try it, those of the last day may be in use.
+sweep() {
+	set +f
+	for s in "$1"/run-????????????????; do
+		[ "$s" != "$old" ] && ours "$s" || continue
+		if [ -f "$s/lock" ] && have flock; then
+			flock -n "$s/lock" rm -rf "$s"
+		elif [ -n "$(find "$s" -prune -mtime +0 2>/dev/null)" ]; then
+			rm -rf "$s"
+		fi
+	done >/dev/null 2>&1
+	[ -z "$prefix" ] || for s in "$prefix"/cache/*/.spore-*; do
+		[ ! -f "$s" ] || [ -z "$(find "$s" -prune -mtime +0 2>/dev/null)" ] || rm -f "$s"
+	done
+	set -f
+}
+
+# undo takes back all that this script made.
+undo() {
+	trap '' HUP INT TERM PIPE
+	[ -z "$newrun" ] || rm -rf "$newrun"
+	[ -z "$bin" ] || [ -n "$nocache" ] || unmake "${bin%/*}$nl$prefix/cache"
+	unmake "$made"
+	exit 1
+}
+
+# cached: whether $bin is there and is what $sha says; what is not is removed.
+cached() {
+	[ -e "$bin" ] || [ -L "$bin" ] || { say cache miss; return; }
+	if ours "$bin" f; then
+		sum=$(hash_of "$bin")
+		[ "$sum" != "$sha" ] || { say cache hit; return; }
+		[ -n "$sum" ] || { say cache unsure; return; }
+		why='has another SHA-256'
+	fi
+	rm -rf "$bin"
+	say cache "poisoned $why"
+}
+
+# store_dir DIR: a directory of the cache; whatever else is in its place goes.
+store_dir() {
+	[ ! -e "$1" ] && [ ! -L "$1" ] || ours "$1" || rm -rf "$1"
+	mkdir -p "$1" 2>/dev/null
+	ours "$1" || { say refused "$1: $why"; say fail; undo; }
+}
+
+candidates() {
+	if [ -n "$given" ]; then
+		choose "$given"
+	elif [ "$uid" = 0 ]; then
+		choose /var/lib/spore /run/spore /var/tmp/spore-0 /dev/shm/spore-0 /tmp/spore-0
+	else
+		case $HOME in
+		/?*) choose "${HOME%/}/.cache/spore" && return 0 ;;
+		*) say refused 'home: there is none' ;;
+		esac
+		choose "/var/tmp/spore-$uid" "/dev/shm/spore-$uid" "/tmp/spore-$uid"
+	fi
+}
+
+make_run() {
+	base=$prefix
+	if [ -n "$tmpgiven" ]; then
+		choose "$tmpgiven" || { say fail; undo; }
+		base=$dir
+	fi
+	sweep "$base"
+	if [ -n "$old" ] && ours "$old"; then
+		run=$old
+		rm -f "$run/store.sock"
+		say kept "$run"
+		return
+	fi
+	run=$base/run-$id
+	if ! why=$({ mkdir -p "$base" && mkdir "$run"; } 2>&1); then
+		say refused "$run: $why"
+		say fail
+		undo
+	fi
+	newrun=$run
+	say run "$run"
+}
+
+main() {
+	printf '\n'
+	say sys "$(uname -s) $(uname -m)"
+	trap undo HUP INT TERM PIPE
+	prefix=
+	if [ -z "$nocache" ] || [ -z "$tmpgiven" ]; then
+		candidates || { say fail; undo; }
+		prefix=$dir
+		say prefix "$prefix"
+	fi
+	make_run
+	ifs=$IFS
+	IFS=$nl
+	for x in $made; do say made "$x"; done
+	IFS=$ifs
+	say ready
+	read -r sha || undo
+	if [ -z "$nocache" ]; then
+		bin=$prefix/cache/$sha/spore
+		store_dir "$prefix/cache"
+		store_dir "$prefix/cache/$sha"
+	else
+		bin=$run/spore
+	fi
+	cached
+	say end
+	answer=
+	read -r answer
+	[ "$answer" = keep ] || undo
+}

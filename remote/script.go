@@ -1,0 +1,152 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	_ "embed" // the scripts
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+//go:embed probe.sh
+var probeScript string
+
+//go:embed hash.sh
+var hashScript string
+
+//go:embed clean.sh
+var cleanScript string
+
+const (
+	maxScriptOutput = 256 << 10       // bytes that a script may print
+	scriptTime      = 2 * time.Minute // how long a script may take
+	scriptGrace     = time.Second     // how long a cancelled one may take to undo its work
+)
+
+// A variable is set before a script runs.
+type variable struct{ name, value string }
+
+// A script is a POSIX shell script that runs on the host. The login shell sees the words
+// "/bin/sh -s" and nothing else, so it may be any shell.
+type script struct {
+	sess  *ssh.Session
+	in    io.WriteCloser
+	out   *bufio.Reader
+	nonce string
+	end   func() // frees the session and stops watching the context
+	ctx   context.Context
+}
+
+// script starts body, whose last line runs call, with vars set. Once ctx ends the script reads
+// the end of its stdin, and a second later its session is closed.
+func (h *host) script(ctx context.Context, body, call string, vars ...variable) (*script, error) {
+	s := &script{nonce: "spore-" + rand.Text(), ctx: ctx}
+	text, err := s.text(body, call, vars)
+	if err != nil {
+		return nil, err
+	}
+	sess, release, err := h.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.sess = sess
+	if err := s.start(text); err != nil {
+		release()
+		return nil, err
+	}
+	limit, cancel := context.WithTimeout(ctx, scriptTime)
+	stop := context.AfterFunc(limit, func() {
+		s.in.Close()
+		time.AfterFunc(scriptGrace, release)
+	})
+	s.end = sync.OnceFunc(func() {
+		stop()
+		cancel()
+		release()
+	})
+	return s, nil
+}
+
+func (s *script) text(body, call string, vars []variable) (string, error) {
+	var b strings.Builder
+	for _, v := range append(vars, variable{"nonce", s.nonce}) {
+		word, err := Quote(v.value)
+		if err != nil {
+			return "", fmt.Errorf("set %s: %w", v.name, err)
+		}
+		b.WriteString(v.name + "=" + word + "\n")
+	}
+	// One line for call and exit: a shell that reads its script byte by byte must leave nothing
+	// of it for the script's own reads.
+	return b.String() + body + call + "; exit $?\n", nil
+}
+
+func (s *script) start(text string) error {
+	var err error
+	if s.in, err = s.sess.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := s.sess.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	s.out = bufio.NewReader(io.LimitReader(out, maxScriptOutput))
+	s.sess.Stderr = io.Discard
+	if err := s.sess.Start("/bin/sh -s"); err != nil {
+		return err
+	}
+	_, err = io.WriteString(s.in, text)
+	return err
+}
+
+// next returns the next thing that the script said: its first word and the rest.
+func (s *script) next() (key, value string, err error) {
+	for {
+		line, err := s.out.ReadString('\n')
+		if said, ok := strings.CutPrefix(line, s.nonce+" "); ok && err == nil {
+			key, value, _ := strings.Cut(strings.TrimSuffix(said, "\n"), " ")
+			return key, value, nil
+		}
+		if err == io.EOF {
+			if s.ctx.Err() != nil {
+				return "", "", context.Cause(s.ctx)
+			}
+			return "", "", errors.New("the host ended the script early: it needs a POSIX /bin/sh")
+		}
+		if err != nil {
+			return "", "", err
+		}
+	}
+}
+
+// tell answers the script.
+func (s *script) tell(line string) error {
+	_, err := io.WriteString(s.in, line+"\n")
+	return err
+}
+
+// finish waits until the script has ended; closing its stdin makes one that waits for an answer
+// undo its work.
+func (s *script) finish() {
+	s.in.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		io.Copy(io.Discard, s.out)
+		s.sess.Wait()
+	}()
+	timer := time.NewTimer(scriptGrace)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+	s.end()
+}

@@ -1,0 +1,77 @@
+package remote
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// setUp puts everything in its place on a connected host: the executable, the files, and the way
+// to the store, all at the same time. The caller closes the tunnel, if there is one.
+func (s *Session) setUp(ctx context.Context, h *host) (t tunnel, store string, err error) {
+	if s.at != nil && !s.alive && !s.sure {
+		// The connection was lost before we knew that the host will keep the directory.
+		if err := s.sweep(h, false); err != nil {
+			return nil, "", atStep(StepProbe, err)
+		}
+		s.at = nil
+	}
+	old := ""
+	if s.at != nil {
+		old = s.at.run
+	}
+	if s.at == nil {
+		s.wg.Go(func() { s.warmUp(ctx, h) })
+	}
+	pr, err := s.probe(ctx, h, old)
+	if err != nil {
+		return nil, "", atStep(StepProbe, err)
+	}
+	s.arrive(pr.place)
+	p := s.at
+	installed := make(chan struct{})
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		v, why, err := pr.verdict()
+		s.wg.Go(pr.finish) // a round trip that nobody need wait for
+		if err != nil {
+			return atStep(StepProbe, err)
+		}
+		if err := s.install(ctx, h, p, v, why); err != nil {
+			return atStep(StepBinary, err)
+		}
+		close(installed)
+		return nil
+	})
+	if !s.copied {
+		g.Go(func() error { return atStep(StepFiles, s.copyFiles(ctx, h, p.run, s.wanted())) })
+	}
+	if s.o.Dial != nil {
+		g.Go(func() (err error) {
+			t, store, err = s.openTunnel(ctx, h, p, installed)
+			return atStep(StepForward, err)
+		})
+	}
+	err = g.Wait()
+	s.copied = err == nil
+	return t, store, err
+}
+
+// warmUp opens the SFTP session while the probe is under way. Whoever needs it reports what failed.
+func (s *Session) warmUp(ctx context.Context, h *host) {
+	if _, release, err := h.sftp(ctx); err == nil {
+		release()
+	}
+}
+
+// arrive takes note of what a probe found and made.
+func (s *Session) arrive(p *place) {
+	if s.at != nil {
+		p.made = append(p.made, s.at.made...)
+	}
+	if p.fresh {
+		s.copied, s.sure = false, false
+		s.alive = false // whoever lives cannot be found without its directory
+	}
+	s.at = p
+}
