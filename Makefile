@@ -1,0 +1,42 @@
+# Everything builds without cgo: the binary runs on any host of its system and architecture.
+export CGO_ENABLED = 0
+
+GO      ?= go
+LDFLAGS  = -s -w -X main.release=$(VERSION)
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@2026.1
+
+.PHONY: all build demo test race lint bench fuzz docs clean
+
+all: build
+
+build: ## the binary, in bin/
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/spore ./cmd/spore
+
+demo: build ## the main job, on two real hosts as root on Linux, else on two inside the process
+	@if [ "$$(id -u)" = 0 ] && [ "$$(uname -s)" = Linux ]; then bin/spore demo --lab; else bin/spore demo; fi
+
+test: ## every test; as root on Linux those on real hosts as well
+	$(GO) vet ./...
+	$(GO) test -timeout 14m ./...
+
+race: ## the tests with the race detector, which takes a C compiler
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 14m ./...
+
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt these files'; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+bench: build ## ratios against what people have instead, on real hosts; as root
+	$(GO) run ./bench
+
+fuzz: ## a minute for each fuzz test
+	./internal/ci/fuzz
+
+docs: ## the parts of docs/ that are made from the code
+	$(GO) run ./internal/docgen docs
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,142 @@
+// Package agent is what runs on a host: it keeps the host's graph, follows the store for newer
+// ones, and reports. Run does that much, with or without a store; Serve is Run as an initiator
+// starts it, found again after a cut and gone without a trace when it is not needed any more.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"spore/engine"
+	"spore/engine/manifest"
+	"spore/etcd"
+	"spore/internal/settle"
+	"spore/internal/view"
+)
+
+// Options say what an agent works on.
+type Options struct {
+	Manifest *manifest.Manifest // what to begin with
+	Kinds    engine.Kinds
+	Host     string
+	Dir      string       // private directory
+	Client   *etcd.Client // nil: alone, with an exchange of its own
+	Edits    Edits        // followed if Client is nil; may be nil
+	Noop     bool
+	// Timeout ends the run when the host has been settled for so long; negative is never.
+	Timeout time.Duration
+	Version string
+	Log     *slog.Logger
+	Sink    view.Sink
+}
+
+// Edits calls changed with each later version of the manifest until ctx is done.
+type Edits func(ctx context.Context, changed func(*manifest.Manifest)) error
+
+// Run keeps the host's graph until ctx is done or the time-out has passed, stops what it started,
+// and returns how the host stood.
+func Run(ctx context.Context, o Options) (engine.Counts, error) {
+	failures := newFailures()
+	runner := engine.NewRunner(engine.Config{
+		Kinds: o.Kinds, Host: o.Host, World: o.world(), Dir: o.Dir, Noop: o.Noop, Log: o.Log,
+		Observe: func(e engine.Event) {
+			failures.note(e)
+			o.Sink.Emit(view.Record{Time: e.Time, Type: view.Resource, Event: &e})
+		},
+	})
+	if err := runner.Swap(o.Manifest.Program, 0); err != nil {
+		return engine.Counts{}, err
+	}
+	tasks, ctx := errgroup.WithContext(ctx)
+	tasks.Go(func() error { runner.Run(ctx); return ctx.Err() })
+	if o.Client != nil {
+		a := &attached{Options: o, runner: runner, failures: failures}
+		tasks.Go(func() error { return a.followGraph(ctx) })
+		tasks.Go(func() error { return a.report(ctx) })
+	} else {
+		if o.Edits != nil {
+			tasks.Go(func() error { return followEdits(ctx, o, runner) })
+		}
+		tasks.Go(func() error { return lasted(ctx, o, runner) })
+	}
+	err := tasks.Wait()
+	if errors.Is(err, errLasted) || errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return runner.Status().Counts, err
+}
+
+func (o Options) world() engine.World {
+	if o.Client != nil {
+		return o.Client
+	}
+	return engine.NewMemory().World(o.Host)
+}
+
+// errLasted ends the tasks of a run whose time-out has passed.
+var errLasted = errors.New("settled for long enough")
+
+// lasted waits until a host without a store has been settled for the time-out.
+func lasted(ctx context.Context, o Options, r *engine.Runner) error {
+	d, is := o.Timeout, func() bool { return r.Status().Settled }
+	if d < 0 { // watch all the same, to tell when the host is settled
+		d = 1<<63 - 1
+	}
+	err := settle.Wait(ctx, d, r.Moved(), is, func(settled bool) {
+		if settled && r.Status().Counts.Failed == 0 {
+			o.Sink.Emit(view.Record{Time: time.Now(), Type: view.Converged})
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return errLasted
+}
+
+func followEdits(ctx context.Context, o Options, r *engine.Runner) error {
+	revision := int64(0)
+	return o.Edits(ctx, func(m *manifest.Manifest) {
+		revision++
+		if err := r.Swap(m.Program, revision); err != nil {
+			o.Log.Error("edit refused", "err", err)
+		}
+	})
+}
+
+// An attached agent takes its graphs from the store and reports to it.
+type attached struct {
+	Options
+	runner   *engine.Runner
+	failures *failures
+}
+
+func (a *attached) followGraph(ctx context.Context) error {
+	err := a.Client.FollowGraph(ctx, func(g etcd.Graph, revision int64) {
+		if err := a.swap(g, revision); err != nil {
+			a.Log.Error("graph refused; the last good one stays", "err", err)
+		}
+	})
+	return wrap("follow graph", err)
+}
+
+// swap makes g the running graph. Its relative sources lie beside the file that the agent began
+// with: the initiator copies them before it writes the graph.
+func (a *attached) swap(g etcd.Graph, revision int64) error {
+	m, err := manifest.Parse(a.Manifest.File, []byte(g.Text), manifest.Options{Kinds: a.Kinds})
+	if err != nil {
+		return err
+	}
+	return a.runner.Swap(m.Program, revision)
+}
+
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}

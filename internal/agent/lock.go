@@ -1,0 +1,143 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A lock is a file that a living process holds, with its holder written in it. The kernel gives it
+// up for a process that dies.
+type lock struct {
+	file *os.File
+	path string
+}
+
+// A Holder tells who holds a lock.
+type Holder struct {
+	PID   int       `json:"pid"`
+	Dir   string    `json:"dir"`   // the agent's private directory
+	Owner string    `json:"owner"` // who started it, as user@machine
+	Since time.Time `json:"since"`
+}
+
+// A BusyError tells that another run manages the host.
+type BusyError struct{ Holder Holder }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("another run manages this host: started by %s at %s (pid %d); end that one first, or wait for it",
+		e.Holder.Owner, e.Holder.Since.Format(time.RFC3339), e.Holder.PID)
+}
+
+// tryLock takes the lock at path, or returns errHeld.
+func tryLock(path string, holder Holder) (*lock, error) {
+	for {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("lock: %w", err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, errHeld
+			}
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		l := &lock{file: f, path: path}
+		if l.current() {
+			return l, l.write(holder)
+		}
+		f.Close() // its last holder removed it in between
+	}
+}
+
+var errHeld = errors.New("lock is held")
+
+// current reports whether the file that is locked is still the one at its path.
+func (l *lock) current() bool {
+	mine, err1 := l.file.Stat()
+	there, err2 := os.Stat(l.path)
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
+}
+
+func (l *lock) write(h Holder) error {
+	text, err := json.Marshal(h)
+	if err == nil {
+		err = l.file.Truncate(0)
+	}
+	if err == nil {
+		_, err = l.file.WriteAt(text, 0)
+	}
+	if err != nil {
+		l.release()
+		return fmt.Errorf("lock %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// release gives the lock up and takes its file away.
+func (l *lock) release() {
+	_ = os.Remove(l.path)
+	_ = l.file.Close()
+}
+
+// takeHost takes the lock that only one agent of a prefix holds. An agent that has lost its
+// initiator makes room for a new one; else the error is a *BusyError.
+func takeHost(ctx context.Context, path string, me Holder) (*lock, error) {
+	const poll = 20 * time.Millisecond // a lock that is given up tells nobody
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	asked := false
+	for {
+		l, err := tryLock(path, me)
+		if !errors.Is(err, errHeld) {
+			return l, err
+		}
+		holder := readHolder(path)
+		if !asked {
+			if holder.Dir == "" { // it has taken the lock this instant, or is giving it up
+				holder.Owner = "someone"
+			} else if asked = askToYield(holder.Dir); !asked && alive(holder.PID) {
+				return nil, &BusyError{holder}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &BusyError{holder}
+		case <-time.After(poll):
+		}
+	}
+}
+
+func readHolder(path string) (h Holder) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		_ = json.Unmarshal(text, &h)
+	}
+	return h
+}
+
+func alive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }
+
+// askToYield asks the agent in dir to end if it has lost its initiator.
+func askToYield(dir string) bool {
+	conn, err := net.DialTimeout("unix", filepath.Join(dir, socketFile), time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	if json.NewEncoder(conn).Encode(command{Command: "yield"}) != nil {
+		return false
+	}
+	var yields bool
+	return json.NewDecoder(bufio.NewReader(conn)).Decode(&yields) == nil && yields
+}

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"spore/engine"
+	"spore/etcd"
+)
+
+const (
+	// dither is how long a host may be unsettled before it says so. Each repair is followed by a
+	// check that only finds it done: no news to anyone. What the store has yet to hear of is held
+	// back by no means: that a host is settled, and how far it has got, are told at once.
+	dither = 20 * time.Millisecond
+	// retry is the wait after a report that could not be written.
+	retry = 500 * time.Millisecond
+)
+
+// report tells the store how the host stands, at each change.
+func (a *attached) report(ctx context.Context) error {
+	var later <-chan time.Time
+	told := false // that the host is settled
+	for {
+		r := a.current()
+		switch {
+		case told && !r.Settled && later == nil:
+			later = time.After(dither)
+		case told && !r.Settled && later != nil: // still waiting
+		default:
+			told, later = a.tell(ctx, r)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-later:
+			told, later = false, nil
+		case <-a.runner.Moved():
+		case <-a.Client.Moved():
+		}
+	}
+}
+
+// current asks in the order that the convergence rule demands: how far the exchange has got first.
+func (a *attached) current() etcd.Report {
+	processed := a.Client.Processed()
+	s := a.runner.Status()
+	return etcd.Report{
+		Settled: s.Settled, Graph: s.Revision, Processed: processed,
+		Counts: s.Counts, Failures: a.failures.list(),
+	}
+}
+
+func (a *attached) tell(ctx context.Context, r etcd.Report) (told bool, later <-chan time.Time) {
+	if err := a.Client.Report(ctx, r); err != nil {
+		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+			a.Log.Debug("report: will be tried again", "err", err)
+		}
+		return false, time.After(retry)
+	}
+	return r.Settled, nil
+}
+
+// failures remembers what failed and has not recovered.
+type failures struct {
+	mu   sync.Mutex
+	text map[engine.ID]string
+}
+
+func newFailures() *failures { return &failures{text: map[engine.ID]string{}} }
+
+func (f *failures) note(e engine.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.State == engine.Failed {
+		f.text[e.Resource] = e.Resource.String() + ": " + e.Err
+	} else {
+		delete(f.text, e.Resource)
+	}
+}
+
+func (f *failures) list() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []string
+	for _, text := range f.text {
+		all = append(all, text)
+	}
+	slices.Sort(all)
+	return all
+}

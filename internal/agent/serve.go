@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"spore/etcd"
+	"spore/internal/view"
+)
+
+// Exit codes of an agent, beside 0.
+const (
+	ExitError    = 1
+	ExitOrphaned = 3  // it ended because its initiator was gone for too long, or for a new one
+	ExitNoAgent  = 69 // of an attach: EX_UNAVAILABLE
+	ExitBusy     = 75 // EX_TEMPFAIL: another run manages the host
+)
+
+// ServeOptions are those of an agent that an initiator starts.
+type ServeOptions struct {
+	Options
+	Seeds    []string
+	Prefix   string        // where the lock is that only one agent holds
+	Owner    string        // who starts it, as user@machine
+	Orphan   time.Duration // how long it goes on without the store; 0 is for ever
+	In       io.Reader     // the credentials as one line of JSON, then command lines
+	Out      io.Writer     // its records
+	LogLevel slog.Leveler
+}
+
+// Serve runs an agent until it is told to stop, ctx is done, or it has been without the store for
+// too long; then it takes its directory away. Its records go to Out for as long as that is read and
+// to whoever attaches. Serve returns the exit code, which the last record holds as well.
+func Serve(ctx context.Context, o ServeOptions) int {
+	j := newJournal()
+	view.NewJSON(o.Out, o.Version)
+	enc := json.NewEncoder(o.Out)
+	go func() {
+		_ = j.follow(context.WithoutCancel(ctx), 0, func(r view.Record) error { return enc.Encode(r) })
+	}()
+	s := &server{ServeOptions: o, journal: j}
+	s.Sink, s.Log = j, view.NewLogger(j, o.LogLevel)
+	code, err := s.run(ctx)
+	end := view.Record{Time: time.Now(), Type: view.End, Exit: &code}
+	if err != nil {
+		end.Message = err.Error()
+	}
+	j.close(end, time.Second) // a reader that hangs must not hold up the end
+	return code
+}
+
+type server struct {
+	ServeOptions
+	journal *journal
+}
+
+var (
+	errStopped  = errors.New("told to stop")
+	errOrphaned = errors.New("the initiator is gone")
+	errYielded  = errors.New("the initiator is gone and a new one has come")
+)
+
+func (s *server) run(ctx context.Context) (int, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	in := bufio.NewReader(s.In)
+	credentials, err := readCredentials(in)
+	if err != nil {
+		return ExitError, err
+	}
+	release, err := s.lock(ctx)
+	if err != nil {
+		if errors.As(err, new(*BusyError)) {
+			return ExitBusy, err
+		}
+		return ExitError, err
+	}
+	defer release()
+	if s.Client, err = etcd.Dial(ctx, etcd.Options{
+		Endpoints: s.Seeds, Credentials: credentials, Host: s.Host, Log: s.Log,
+	}); err != nil {
+		return ExitError, err
+	}
+	defer s.closeClient()
+	o := &orphanage{client: s.Client, after: s.Orphan, log: s.Log, end: cancel}
+	c, err := listenControl(ctx, s.Dir, s.journal, func() { cancel(errStopped) }, o.yield)
+	if err != nil {
+		return ExitError, err
+	}
+	defer c.listener.Close()
+	go func() { _ = commands(in, c.obey) }()
+	go o.watch(ctx)
+	return s.work(ctx)
+}
+
+func (s *server) work(ctx context.Context) (int, error) {
+	_, err := Run(ctx, s.Options)
+	if err != nil {
+		return ExitError, err
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errOrphaned), errors.Is(cause, errYielded):
+		if err := os.RemoveAll(s.Dir); err != nil {
+			return ExitError, fmt.Errorf("clean up: %w", err)
+		}
+		return ExitOrphaned, cause
+	default:
+		return 0, nil
+	}
+}
+
+// closeClient revokes the lease, so that what the host exported goes with it. Without the store
+// that is not to be had, and not waited for.
+func (s *server) closeClient() {
+	if err := s.Client.Close(); err != nil {
+		s.Log.Debug("close store", "err", err)
+	}
+}
+
+// lock takes the locks of the host and of the directory.
+func (s *server) lock(ctx context.Context) (release func(), err error) {
+	me := Holder{PID: os.Getpid(), Dir: s.Dir, Owner: s.Owner, Since: time.Now().UTC()}
+	host, err := takeHost(ctx, filepath.Join(s.Prefix, "agent.lock"), me)
+	if err != nil {
+		return nil, err
+	}
+	own, err := tryLock(filepath.Join(s.Dir, lockFile), me)
+	if err != nil {
+		host.release()
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(s.Dir, pidFile), []byte(strconv.Itoa(me.PID)+"\n"), 0o600); err != nil {
+		own.release()
+		host.release()
+		return nil, fmt.Errorf("write pid: %w", err)
+	}
+	return func() { own.release(); host.release() }, nil
+}
+
+func readCredentials(in *bufio.Reader) (c etcd.Credentials, err error) {
+	line, err := in.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &c)
+	}
+	if err != nil {
+		return c, errors.New("read credentials: standard input must begin with them, as one line of JSON")
+	}
+	return c, nil
+}
+
+// An orphanage ends an agent that has been without the store for too long.
+type orphanage struct {
+	client *etcd.Client
+	after  time.Duration
+	log    *slog.Logger
+	end    context.CancelCauseFunc
+}
+
+// yield ends the agent now if it is without the store.
+func (o *orphanage) yield() bool {
+	if o.after == 0 || o.client.Connected() {
+		return false
+	}
+	o.end(errYielded)
+	return true
+}
+
+func (o *orphanage) watch(ctx context.Context) {
+	if o.after == 0 {
+		return
+	}
+	lost := time.NewTimer(o.after)
+	defer lost.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case connected := <-o.client.Link():
+			lost.Stop()
+			if !connected {
+				o.log.Debug("store lost", "ends after", o.after)
+				lost.Reset(o.after)
+			}
+		case <-lost.C:
+			o.end(errOrphaned)
+			return
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"time"
+
+	"spore/etcd"
+	"spore/internal/view"
+	"spore/remote"
+)
+
+// event hears from the session. ready is called when the agent runs.
+func (m *member) event(e remote.Event, ready func()) {
+	switch e := e.(type) {
+	case remote.Copying:
+		m.emit(view.Record{Type: view.Progress, Done: e.Done, Total: e.Total})
+		return
+	case remote.Warning:
+		m.log.Warn(e.Text)
+		return
+	case remote.Started, remote.Reattached, remote.Restarted:
+		m.setLinked(true)
+		ready()
+	case remote.Dropped:
+		m.setLinked(false)
+	}
+	if quiet(e) {
+		m.log.Debug(e.String())
+		return
+	}
+	m.emit(view.Record{Type: view.Link, Message: e.String()})
+}
+
+// quiet reports whether an event is of interest only to who looks for trouble.
+func quiet(e remote.Event) bool {
+	switch e := e.(type) {
+	case remote.Connecting:
+		return e.Attempt <= 1
+	case remote.Connected, remote.Forwarded, remote.Stopped, remote.Started:
+		return true
+	}
+	return false
+}
+
+// output hears a line of the agent: a record. What it says is not trusted: the host's name is
+// ours, and only records that tell of the host itself are handed on.
+func (m *member) output(line string) {
+	var r view.Record
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		m.log.Warn("agent wrote what is no record", "line", remote.Clean(line))
+		return
+	}
+	m.mu.Lock()
+	seen := r.Seq != 0 && r.Seq <= m.last
+	if r.Type == view.Start {
+		seen = true
+	}
+	m.last = max(m.last, r.Seq)
+	if r.Type == view.End {
+		m.farewell = r.Message
+	}
+	m.mu.Unlock()
+	if !seen && (r.Type == view.Log || r.Type == view.Resource) {
+		m.emit(r)
+	}
+}
+
+// stderr hears what the agent says outside its records, such as a panic.
+func (m *member) stderr(line string) { m.log.Warn(remote.Clean(line), "from", "stderr") }
+
+func (m *member) emit(r view.Record) {
+	r.Host = m.name
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	if r.Type != view.Log || r.Level >= min(m.fleet.LogLevel, slog.LevelInfo) {
+		m.fleet.Sink.Emit(r)
+	}
+}
+
+func (m *member) setLinked(linked bool) {
+	m.mu.Lock()
+	m.linked = linked
+	m.mu.Unlock()
+	m.fleet.poke()
+}
+
+func (m *member) link() (linked, ended bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.linked, m.ended
+}
+
+// abandon notes that the host was never tried.
+func (m *member) abandon() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+}
+
+// keep notes how the host stood when the run came to its end.
+func (m *member) keep(s etcd.HostState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.final = s
+}
+
+// stop ends the session.
+func (m *member) stop(ctx context.Context) {
+	m.mu.Lock()
+	session := m.session
+	m.mu.Unlock()
+	if session != nil {
+		session.Stop(ctx)
+	}
+}
+
+// recaps returns how the run ended on each host.
+func (f *fleet) recaps() []Recap {
+	all := make([]Recap, len(f.members))
+	for i, m := range f.members {
+		all[i] = Recap{Host: m.name, Recap: m.recap()}
+	}
+	return all
+}
+
+func (m *member) recap() view.Recap {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	report := m.final.Report
+	r := view.Recap{Counts: report.Counts, Sent: m.sent, Took: m.took, State: view.StateInterrupted}
+	switch {
+	case m.err != nil:
+		r.State, r.Error = view.StateUnreachable, m.err.Error()
+	case report.Counts.Failed > 0:
+		r.State = view.StateFailed
+		if len(report.Failures) > 0 {
+			r.Error = report.Failures[0]
+		}
+	case m.final.HasReport && report.Settled && report.Graph == m.final.Graph:
+		r.State = view.StateConverged
+	}
+	return r
+}

@@ -1,0 +1,141 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"spore/engine/manifest"
+	"spore/etcd"
+	"spore/internal/agent"
+	"spore/internal/view"
+	"spore/remote"
+)
+
+// graphDir is where in the run directory the graph lies, with the files that travel with it.
+const graphDir = "graph"
+
+// A member is one host of a running fleet.
+type member struct {
+	fleet    *fleet
+	name     string
+	host     Host
+	manifest *manifest.Manifest // the latest good one; the goroutine of fleet.run's edits alone writes it
+	session  *remote.Session
+	log      *slog.Logger
+
+	mu       sync.Mutex
+	linked   bool // its agent runs and can be reached
+	ended    bool // its session is over
+	err      error
+	last     int64  // Seq of the agent's last record
+	farewell string // what the agent's last record said
+	sent     int64
+	took     time.Duration
+	final    etcd.HostState // how the store knew the host when the run came to its end
+}
+
+// run brings the agent to the host and stays with it until its end. ready is called once, when the
+// agent runs or never will.
+func (m *member) run(ctx context.Context, ready func()) {
+	defer ready()
+	result, err := m.bring(ctx, ready)
+	if err == nil && result.ExitCode == agent.ExitBusy {
+		err = errors.New(m.lastWords())
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended, m.linked, m.sent, m.took = true, false, result.BytesSent, time.Since(m.fleet.start)
+	if err != nil && ctx.Err() == nil && !m.fleet.stopping.Load() {
+		m.err = err
+		m.log.Error("host failed", "err", err)
+	}
+	m.fleet.poke()
+}
+
+func (m *member) lastWords() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return cmp.Or(m.farewell, "agent ended without saying why")
+}
+
+func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error) {
+	store := m.fleet.store
+	credentials, err := store.Admit(ctx, m.name, m.fleet.granted(m.name))
+	if err != nil {
+		return remote.Result{}, fmt.Errorf("admit to store: %w", err)
+	}
+	stdin, err := json.Marshal(credentials)
+	if err != nil {
+		return remote.Result{}, fmt.Errorf("encode credentials: %w", err)
+	}
+	if err := m.put(ctx); err != nil {
+		return remote.Result{}, err
+	}
+	session := remote.New(m.host.Target, m.fleet.Dialer, remote.Options{
+		Prefix: m.path(m.fleet.Prefix), TmpPrefix: m.path(m.fleet.TmpPrefix), ConnectTimeout: m.fleet.ConnectTimeout, NoCache: m.fleet.NoCache,
+		Executable: m.fleet.Executable,
+		Files:      append(files(m.manifest.Files), graphFile(m.manifest)),
+		Dial:       store.Dial,
+		Args:       m.args, Attach: m.attach, Bridge: bridge,
+		Stdin: append(stdin, '\n'), Marker: view.Marker, StopLine: agent.StopLine,
+		Final:  func(code int) bool { return code == 0 || code == agent.ExitBusy },
+		Output: m.output, Stderr: m.stderr,
+		Event: func(e remote.Event) { m.event(e, ready) },
+	})
+	m.mu.Lock()
+	m.session = session
+	m.mu.Unlock()
+	if m.fleet.stopping.Load() { // stop has not seen the session
+		return remote.Result{}, nil
+	}
+	return session.Run(ctx)
+}
+
+// put writes the host's graph to the store.
+func (m *member) put(ctx context.Context) error {
+	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{
+		Name: m.manifest.Name, Text: string(m.manifest.Text), Files: m.manifest.Digest(),
+	})
+	if err != nil {
+		return fmt.Errorf("write graph: %w", err)
+	}
+	m.fleet.written(revision)
+	return nil
+}
+
+// args is the agent's command line: one that a person could have typed.
+func (m *member) args(p remote.Paths) []string {
+	args := []string{
+		p.Binary, "run", "--hostname", m.name, "--no-server", "--seeds", p.Store,
+		"--file", path.Join(p.Run, graphDir, filepath.Base(m.manifest.File)), "--depth", "1",
+		"--dir", p.Run, "--credentials", "-", "--orphan-timeout", m.fleet.Orphan.String(),
+		"--owner", m.fleet.Owner, "--json", "--log-level", m.fleet.LogLevel.String(),
+	}
+	if m.fleet.Noop {
+		args = append(args, "--noop")
+	}
+	return args
+}
+
+func (m *member) attach(p remote.Paths) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return []string{p.Binary, "attach", "--since", fmt.Sprint(m.last), p.Run}
+}
+
+// path puts the host's name into a path that asks for it.
+func (m *member) path(p string) string { return strings.ReplaceAll(p, "%h", url.PathEscape(m.name)) }
+
+func bridge(p remote.Paths) []string {
+	return []string{p.Binary, "bridge", path.Join(p.Run, "store.sock")}
+}

@@ -1,0 +1,77 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"spore/etcd"
+)
+
+// Embedded opens a store in this process, in a private directory that goes with it.
+func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
+	dir, err := os.MkdirTemp("", "spore-store-") // 0700
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	server, err := etcd.Start(ctx, etcd.ServerOptions{Dir: dir, Log: log, NoSync: true})
+	if err != nil {
+		return nil, err
+	}
+	client, err := etcd.Open(ctx, etcd.Options{
+		Endpoints: []string{server.Endpoint()}, Credentials: server.Admin(), Log: log,
+	})
+	if err != nil {
+		return nil, errors.Join(err, server.Close())
+	}
+	return &Store{
+		Store: client, Dial: server.Dial, Admit: server.Admit, Done: server.Done(), Err: server.Err,
+		End: func() error { return errors.Join(client.Close(), server.Close(), os.RemoveAll(dir)) },
+	}, nil
+}
+
+// External opens a store that runs elsewhere. It is the caller's, and so are its users: every host
+// is handed the same credentials.
+func External(seeds []string, c etcd.Credentials) func(context.Context, *slog.Logger) (*Store, error) {
+	return func(ctx context.Context, log *slog.Logger) (*Store, error) {
+		client, err := etcd.Open(ctx, etcd.Options{Endpoints: seeds, Credentials: c, Log: log})
+		if err != nil {
+			return nil, err
+		}
+		return &Store{
+			Store: client,
+			Dial:  func(ctx context.Context) (net.Conn, error) { return dialAny(ctx, seeds) },
+			Admit: func(context.Context, string, etcd.Grants) (etcd.Credentials, error) { return c, nil },
+			Done:  make(chan struct{}), // if it ends, the client waits for it to come back
+			Err:   func() error { return nil },
+			End:   client.Close,
+		}, nil
+	}
+}
+
+func dialAny(ctx context.Context, endpoints []string) (net.Conn, error) {
+	var errs []error
+	for _, e := range endpoints {
+		network, address := "tcp", e
+		if u, err := url.Parse(e); err == nil && u.Host != "" {
+			address = u.Host
+		} else if path, ok := strings.CutPrefix(e, "unix://"); ok {
+			network, address = "unix", path
+		}
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err == nil {
+			return conn, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
