@@ -2,19 +2,18 @@ package dial
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 )
 
 // A Dialer turns Targets into authenticated connections. Its fields must not change after the
-// first Dial; Dial may be called from many goroutines.
+// first Dial. Dial may be called from many goroutines; they share what was read from files,
+// answered by the person and connected to jump hosts.
 type Dialer struct {
 	// Config is the ssh_config file to use in place of ~/.ssh/config and /etc/ssh/ssh_config;
 	// "none" uses no file at all.
@@ -33,58 +32,129 @@ type Dialer struct {
 	Home   string              // the home directory; "" means the user's
 	System string              // the system's directory of ssh_config and ssh_known_hosts; "" means /etc/ssh
 	Getenv func(string) string // nil means os.Getenv
+
+	once sync.Once
+	env  *environment
+	err  error
 }
 
-// A Client is a connection to one host. Closing it closes what it runs over too.
+// A Client is a connection to one host. It is closed by itself when the host stays silent for
+// longer than keepalives allow.
 type Client struct {
 	*ssh.Client
 	Target Target
-	Host   string // the address after ssh_config: host:port
+	Addr   string // what ssh_config made of the Target: host:port
 
-	under func() error
+	release func() // gives back what the connection runs over
+	stop    func() // ends the keepalives
 }
 
 // Close ends the connection, and the jump chain or proxy command under it once nothing else
 // uses that.
-func (c *Client) Close() error { return c.Client.Close() }
+func (c *Client) Close() error {
+	c.stop()
+	err := c.Client.Close()
+	c.release()
+	return err
+}
 
 // Dial connects to t, verifies its host key, and logs in. It returns promptly when ctx ends.
 // Errors are *UnreachableError, *HostKeyError or *AuthError, or say what is wrong with
-// ssh_config.
+// ssh_config; all name the host concerned, which may be a jump host.
 func (d *Dialer) Dial(ctx context.Context, t Target) (*Client, error) {
-	home := d.Home
-	if home == "" {
-		home, _ = os.UserHomeDir()
-	}
-	db, err := knownhosts.NewDB(filepath.Join(home, ".ssh", "known_hosts"))
+	e, err := d.environment()
 	if err != nil {
 		return nil, err
 	}
-	port := t.Port
-	if port == "" {
-		port = "22"
-	}
-	addr := net.JoinHostPort(t.Host, port)
-	cfg := &ssh.ClientConfig{User: t.User, HostKeyCallback: db.HostKeyCallback(), HostKeyAlgorithms: db.HostKeyAlgorithms(addr)}
-	for _, n := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		b, err := os.ReadFile(filepath.Join(home, ".ssh", n))
-		if err != nil {
-			continue
-		}
-		if s, err := ssh.ParsePrivateKey(b); err == nil {
-			cfg.Auth = append(cfg.Auth, ssh.PublicKeys(s))
-		}
-	}
-	if t.Password != "" {
-		cfg.Auth = append(cfg.Auth, ssh.Password(t.Password.Reveal()))
-	}
-	conn, err := (&net.Dialer{Timeout: 15 * time.Second}).DialContext(ctx, "tcp", addr)
+	route, err := e.route(t)
 	if err != nil {
-		return nil, &UnreachableError{Host: t.Name(), Addr: addr, Transient: true, Err: err}
+		return nil, err
 	}
-	c, chans, reqs, err := ssh.NewClientConn(conn, addr, cfg)
+	c, err := e.dial(ctx, route)
+	if ctx.Err() != nil {
+		if err == nil {
+			_ = c.Close()
+		}
+		return nil, fmt.Errorf("connect to %s: %w", t.Name(), context.Cause(ctx))
+	}
+	return c, err
+}
+
+// dial connects to the last host of route through those before it.
+func (e *environment) dial(ctx context.Context, route []*settings) (*Client, error) {
+	s := route[len(route)-1]
+	l := &login{env: e, settings: s, ctx: ctx}
+	c, err := e.attempt(ctx, route, l)
+	if err != nil && l.lostPatience() && ctx.Err() == nil {
+		// The host hung up while the person was typing; now the answer is at hand.
+		c, err = e.attempt(ctx, route, &login{env: e, settings: s, ctx: ctx})
+	}
+	return c, err
+}
+
+// attempt makes one connection and logs in over it.
+func (e *environment) attempt(ctx context.Context, route []*settings, l *login) (*Client, error) {
+	s := l.settings
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.clock = startClock(s.timeout, func() { cancel(errSilent(s.timeout)) })
+	defer l.clock.stop()
+	conn, release, err := e.transport(ctx, route, l.clock)
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, err
 	}
-	return &Client{Client: ssh.NewClient(c, chans, reqs), Target: t, Host: addr}, nil
+	c, err := l.handshake(ctx, conn)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	c.release = release
+	c.stop = keepAlive(c.Client, conn, s.keepalive, s.keepaliveMax)
+	go func() { // a connection that ends by itself holds nothing either
+		_ = c.Wait()
+		c.stop()
+		release()
+	}()
+	return c, nil
+}
+
+// transport opens the byte stream that SSH runs over. release gives back what it needs besides
+// the stream, and may be called more than once.
+func (e *environment) transport(ctx context.Context, route []*settings, clock *clock) (*stream, func(), error) {
+	s := route[len(route)-1]
+	var conn net.Conn
+	var err error
+	release := func() {}
+	switch {
+	case len(route) > 1:
+		conn, release, err = e.viaHop(ctx, route, clock)
+	case s.proxyCommand != "":
+		conn, err = startProxy(s.proxyCommand, e.getenv("SHELL"))
+	default:
+		conn, err = new(net.Dialer).DialContext(ctx, s.network, s.addr())
+	}
+	if err != nil {
+		return nil, nil, unreachable(ctx, s, err)
+	}
+	return newStream(conn), release, nil
+}
+
+// viaHop opens a channel to the last host of route on a connection to the one before it. Making
+// that connection has a time limit of its own.
+func (e *environment) viaHop(ctx context.Context, route []*settings, clock *clock) (net.Conn, func(), error) {
+	before, s := route[:len(route)-1], route[len(route)-1]
+	resume := clock.pause()
+	hop, release, err := e.hops.acquire(ctx, key(before), func(ctx context.Context) (*Client, error) {
+		return e.dial(ctx, before)
+	})
+	resume()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := hop.DialContext(ctx, "tcp", s.addr())
+	if err != nil {
+		release()
+		return nil, nil, fmt.Errorf("through %s: %w", before[len(before)-1].target.Name(), err)
+	}
+	return conn, release, nil
 }

@@ -1,0 +1,214 @@
+package sshconfig
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// A Query is the host asked about, as given on the command line.
+type Query struct {
+	Host      string // as written, before HostName
+	User      string // "" when not written
+	LocalUser string
+}
+
+// Settings are the values that hold for one host, by keyword in lower case.
+type Settings struct {
+	values  map[string][]Value
+	skipped []string
+}
+
+// Get returns the value of key, and whether it is set.
+func (s *Settings) Get(key string) (Value, bool) {
+	v := s.values[key]
+	if len(v) == 0 {
+		return Value{}, false
+	}
+	return v[0], true
+}
+
+// All returns every value of a key that may be given more than once.
+func (s *Settings) All(key string) []Value { return s.values[key] }
+
+// Skipped names, each with its file:line, the Match lines that could not be evaluated and whose
+// blocks were therefore left out.
+func (s *Settings) Skipped() []string { return s.skipped }
+
+// cumulative keywords add up; of all others the first value wins.
+var cumulative = []string{"identityfile", "certificatefile"}
+
+// Resolve evaluates the configuration for one host. As in OpenSSH, "Match final" blocks are
+// evaluated in a second pass, when all else is known.
+func (c *Config) Resolve(q Query) *Settings {
+	r := resolver{query: q, settings: &Settings{values: make(map[string][]Value)}}
+	r.pass(c)
+	if r.wantFinal {
+		r.final = true
+		r.pass(c)
+	}
+	return r.settings
+}
+
+type resolver struct {
+	query            Query
+	settings         *Settings
+	final, wantFinal bool
+}
+
+func (r *resolver) pass(c *Config) {
+	for _, f := range c.files {
+		r.file(f)
+	}
+}
+
+// file applies the lines of f that hold. A block ends with the file it is in.
+func (r *resolver) file(f *file) {
+	active := true
+	for _, l := range f.lines {
+		switch {
+		case l.key == "host":
+			active = matchPatterns(l.value.Args, r.query.Host)
+		case l.key == "match":
+			active = r.match(l.value)
+		case !active:
+		case l.key == "include":
+			for _, inc := range l.included {
+				r.file(inc)
+			}
+		default:
+			r.set(l.key, l.value)
+		}
+	}
+}
+
+func (r *resolver) set(key string, v Value) {
+	have := r.settings.values[key]
+	if len(have) > 0 && !slices.Contains(cumulative, key) {
+		return
+	}
+	if slices.ContainsFunc(have, func(h Value) bool { return h.Raw == v.Raw }) {
+		return
+	}
+	r.settings.values[key] = append(have, v)
+}
+
+// match evaluates the criteria of a Match line; all must hold.
+func (r *resolver) match(v Value) bool {
+	holds := true
+	for args := v.Args; len(args) > 0; {
+		word, negated := strings.CutPrefix(args[0], "!")
+		name, arg, hasArg := strings.Cut(word, "=")
+		name, args = strings.ToLower(name), args[1:]
+		var ok bool
+		switch name {
+		case "all":
+			ok = true
+		case "final":
+			r.wantFinal = true
+			ok = r.final
+		case "canonical":
+			ok = false // names are never canonicalized here
+		default:
+			if !hasArg && len(args) > 0 {
+				arg, args = args[0], args[1:]
+			}
+			known := false
+			if ok, known = r.criterion(name, arg); !known {
+				if holds {
+					r.skip(v, name)
+				}
+				return false
+			}
+		}
+		holds = holds && ok != negated
+	}
+	return holds
+}
+
+func (r *resolver) criterion(name, arg string) (ok, known bool) {
+	list := strings.Split(arg, ",")
+	switch name {
+	case "host":
+		return matchPatterns(lower(list), strings.ToLower(r.hostName())), true
+	case "originalhost":
+		return matchPatterns(lower(list), strings.ToLower(r.query.Host)), true
+	case "user":
+		return matchPatterns(list, r.user()), true
+	case "localuser":
+		return matchPatterns(list, r.query.LocalUser), true
+	}
+	return false, false
+}
+
+func (r *resolver) skip(v Value, criterion string) {
+	text := fmt.Sprintf("%s: Match %s is not evaluated here, so its block is left out", v.Pos, criterion)
+	if !slices.Contains(r.settings.skipped, text) {
+		r.settings.skipped = append(r.settings.skipped, text)
+	}
+}
+
+// hostName is the name as far as it has been resolved.
+func (r *resolver) hostName() string {
+	if v, ok := r.settings.Get("hostname"); ok {
+		return strings.NewReplacer("%%", "%", "%h", r.query.Host).Replace(v.String())
+	}
+	return r.query.Host
+}
+
+func (r *resolver) user() string {
+	if r.query.User != "" {
+		return r.query.User
+	}
+	if v, ok := r.settings.Get("user"); ok {
+		return v.String()
+	}
+	return r.query.LocalUser
+}
+
+func lower(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = strings.ToLower(s)
+	}
+	return out
+}
+
+// matchPatterns reports whether a pattern matches s and no negated one does.
+func matchPatterns(patterns []string, s string) bool {
+	matched := false
+	for _, p := range patterns {
+		p, negated := strings.CutPrefix(p, "!")
+		if !Match(p, s) {
+			continue
+		}
+		if negated {
+			return false
+		}
+		matched = true
+	}
+	return matched
+}
+
+// Match reports whether pattern, in which * stands for any characters and ? for one, matches
+// all of s.
+func Match(pattern, s string) bool {
+	star, mark := -1, 0
+	p, i := 0, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p++
+			i++
+		case star >= 0:
+			mark++
+			p, i = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}

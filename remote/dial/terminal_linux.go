@@ -1,0 +1,9 @@
+package dial
+
+import "golang.org/x/sys/unix"
+
+const (
+	ioctlGet      = unix.TCGETS
+	ioctlSet      = unix.TCSETS
+	ioctlSetFlush = unix.TCSETSF
+)
