@@ -5,7 +5,7 @@ GO      ?= go
 LDFLAGS  = -s -w -X main.release=$(VERSION)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@2026.1
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: all build demo test race lint bench fuzz docs clean
 
