@@ -67,7 +67,7 @@ func (d *document) decode(x value, v reflect.Value) bool {
 func (d *document) wrong(x value, expected, hint string) bool {
 	got := describe(x.Node)
 	if x.field.Secret {
-		got = describeKind(x.Node)
+		got = typeOf(x.Node)
 	}
 	if hint == "" {
 		hint = x.field.Name + ": " + x.field.Doc
@@ -153,8 +153,7 @@ func (d *document) mapOf(x value, v reflect.Value) bool {
 
 // truth takes what YAML 1.1 took, since old files have it.
 func (d *document) truth(x value, v reflect.Value) bool {
-	quoted := x.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0
-	if x.Kind == yaml.ScalarNode && !quoted {
+	if isPlain(x.Node) {
 		switch strings.ToLower(x.Value) {
 		case "true", "yes", "on":
 			v.SetBool(true)
@@ -169,7 +168,7 @@ func (d *document) truth(x value, v reflect.Value) bool {
 
 func (d *document) whole(x value, v reflect.Value) bool {
 	n, err := strconv.ParseInt(x.Value, 0, v.Type().Bits())
-	if x.Kind != yaml.ScalarNode || x.ShortTag() != "!!int" || err != nil {
+	if !isPlain(x.Node) || err != nil {
 		return d.wrong(x, "a whole number", "")
 	}
 	v.SetInt(n)
@@ -177,29 +176,29 @@ func (d *document) whole(x value, v reflect.Value) bool {
 }
 
 func (d *document) number(x value, v reflect.Value) bool {
-	f, ok := numberIn(x.Node)
-	if !ok || math.IsInf(f, 0) || math.IsNaN(f) || v.OverflowFloat(f) {
+	f, ok := parseNumber(x.Value)
+	if !isPlain(x.Node) || !ok || math.IsInf(f, 0) || v.OverflowFloat(f) {
 		return d.wrong(x, "a number", "")
 	}
 	v.SetFloat(f)
 	return true
 }
 
-// numberIn returns the number that a node is.
-func numberIn(n *yaml.Node) (float64, bool) {
-	if n.Kind != yaml.ScalarNode {
-		return 0, false
+// isPlain reports whether a node is a scalar that is not marked as text by quotes or a tag.
+func isPlain(n *yaml.Node) bool {
+	const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	tagged := n.Style&yaml.TaggedStyle != 0 && n.ShortTag() == "!!str"
+	return n.Kind == yaml.ScalarNode && n.Style&quoted == 0 && !tagged
+}
+
+// parseNumber reads a number as YAML writes it, infinity included.
+func parseNumber(text string) (float64, bool) {
+	if i, err := strconv.ParseInt(text, 0, 64); err == nil {
+		return float64(i), true
 	}
-	switch n.ShortTag() {
-	case "!!int":
-		i, err := strconv.ParseInt(n.Value, 0, 64)
-		return float64(i), err == nil
-	case "!!float":
-		text := strings.Replace(strings.ReplaceAll(strings.ToLower(n.Value), "_", ""), ".inf", "inf", 1)
-		f, err := strconv.ParseFloat(text, 64)
-		return f, err == nil
-	}
-	return 0, false
+	text = strings.Replace(strings.ToLower(text), ".inf", "inf", 1)
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && !math.IsNaN(f)
 }
 
 // duration takes a bare number in the field's unit, or what time.ParseDuration takes.
@@ -211,8 +210,7 @@ func (d *document) duration(x value, v reflect.Value) bool {
 	var length time.Duration
 	ok := false
 	if x.Kind == yaml.ScalarNode {
-		plain := yaml.Node{Kind: yaml.ScalarNode, Value: x.Value} // quoted numbers are numbers, too
-		if f, isNumber := numberIn(&plain); isNumber {
+		if f, isNumber := parseNumber(x.Value); isNumber {
 			length, ok = time.Duration(math.Round(f*float64(unit))), math.Abs(f) < float64(math.MaxInt64/unit)
 		} else if t, err := time.ParseDuration(x.Value); err == nil {
 			length, ok = t, true

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
@@ -21,6 +23,7 @@ type document struct {
 	collects  map[engine.Collect]position
 }
 
+// newDocument returns a document of which nothing is read yet.
 func newDocument(r *report, file string) *document {
 	return &document{
 		report: r,
@@ -39,7 +42,7 @@ func (d *document) readAll(root *yaml.Node) {
 	defer d.sources.close()
 	var edges *entry
 	d.read(d.entries(root, "the graph file"), "the graph file", fields{
-		"graph":     func(e entry) { d.word(e, &d.manifest.Name) },
+		"graph":     func(e entry) { d.word(e, e.name, &d.manifest.Name) },
 		"comment":   func(e entry) { d.scalar(e.value, e.name, &d.manifest.Comment) },
 		"hostname":  func(e entry) { d.hostname(e) },
 		"remote":    func(e entry) { d.remote(e) },
@@ -49,6 +52,10 @@ func (d *document) readAll(root *yaml.Node) {
 	})
 	if edges != nil {
 		d.edgeList(*edges)
+	}
+	if m := d.manifest; m.Hostname != "" && len(m.Remotes) > 1 {
+		d.fail(position{m.Remotes[1].Line, m.Remotes[1].Column}, "take hostname away, or give each host its own graph file",
+			"remote: hostname names one host, but there are %d", len(m.Remotes))
 	}
 	d.connect()
 	d.manifest.Program.Name = d.manifest.Name
@@ -62,15 +69,11 @@ type fields map[string]func(entry)
 // read hands each entry to its field, and returns the fields that unknown keys may have been meant
 // to be.
 func (d *document) read(entries []entry, what string, f fields) (misspelt []string) {
-	var names []string
-	for name := range f {
-		names = append(names, name)
-	}
-	slices.Sort(names)
 	for _, e := range entries {
 		take, ok := f[e.name]
 		switch {
 		case !ok:
+			names := slices.Sorted(maps.Keys(f))
 			d.fail(at(e.key), d.didYouMean(e.name, "known keys", names), "%s: unknown key %q", what, brief(e.name))
 			misspelt = append(misspelt, d.nearest(e.name, names))
 		case !isNull(e.value):
@@ -83,25 +86,31 @@ func (d *document) read(entries []entry, what string, f fields) (misspelt []stri
 // scalar reads any scalar as the text that was written.
 func (d *document) scalar(n *yaml.Node, what string, s *string) bool {
 	if n.Kind != yaml.ScalarNode || isNull(n) {
-		d.fail(at(n), "", "%s: expected a text, got %s", what, describe(n))
+		d.fail(at(n), "write one word, or a text in quotes", "%s: expected a text, got %s", what, describe(n))
 		return false
 	}
 	*s = n.Value
 	return true
 }
 
+// maxName is how many characters a name may have.
+const maxName = 1000
+
 // word reads a name: a text that is not empty and can be printed on one line.
-func (d *document) word(e entry, s *string) bool {
+func (d *document) word(e entry, what string, s *string) bool {
 	var text string
 	switch {
-	case !d.scalar(e.value, e.name, &text):
+	case !d.scalar(e.value, what, &text):
 		return false
 	case strings.TrimSpace(text) == "":
-		d.fail(at(e.value), "give it a name", "%s: is empty", e.name)
+		d.fail(at(e.value), "give it a name", "%s: expected a name, got an empty text", what)
+		return false
+	case utf8.RuneCountInString(text) > maxName:
+		d.fail(at(e.value), "shorten it", "%s: is longer than %d characters", what, maxName)
 		return false
 	case showable(text) != text || strings.Contains(text, "\t"):
 		d.fail(at(e.value), "use printable characters on one line",
-			"%s: a name cannot have control characters, nor a password", e.name)
+			"%s: a name cannot have control characters, nor a password", what)
 		return false
 	}
 	*s = text
@@ -135,7 +144,7 @@ func (d *document) remote(e entry) {
 		var address string
 		switch {
 		case n.Kind != yaml.ScalarNode || isNull(n):
-			d.fail(at(n), "such as ssh://root@host:22", "remote: expected an address, got %s", describeKind(n))
+			d.fail(at(n), "such as ssh://root@host:22", "remote: expected an address, got %s", typeOf(n))
 			continue
 		case strings.TrimSpace(n.Value) == "" && n == e.value:
 			continue // as good as absent
@@ -165,6 +174,9 @@ func (d *document) collect(e entry) {
 			"kind": take, "res": take,
 			"pattern": func(e entry) { d.scalar(e.value, e.name, &c.Pattern) },
 		})
+		if kind == nil && item.Kind != yaml.MappingNode {
+			continue
+		}
 		if kind == nil {
 			d.fail(at(item), "add kind:, such as kind: file", "collect: which kind is not said")
 			continue
@@ -186,11 +198,7 @@ func (d *document) known(kind string, n *yaml.Node) bool {
 	if _, ok := d.kinds[kind]; ok {
 		return true
 	}
-	var names []string
-	for name := range d.kinds {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(d.kinds))
 	d.fail(at(n), d.didYouMean(kind, "kinds", names), "unknown kind %q", brief(kind))
 	return false
 }

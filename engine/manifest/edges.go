@@ -35,12 +35,16 @@ func (d *document) linkAll(res *resource, e entry, l link) {
 		return
 	}
 	nodes := []*yaml.Node{e.value}
-	if e.value.Kind != yaml.ScalarNode {
+	switch e.value.Kind {
+	case yaml.SequenceNode:
 		nodes = d.items(e.value, what)
+	case yaml.MappingNode:
+		d.fail(at(e.value), "write kind/name, or a list of these", "%s: expected a list, got a map", what)
+		return
 	}
 	for _, n := range nodes {
 		other, ok := d.ref(n, what)
-		if !ok || !d.exists(other, n, what) {
+		if !ok || !d.exists(other, res.ref, n, what) {
 			continue
 		}
 		l.from, l.to, l.place = res.ref, other, at(n)
@@ -60,9 +64,10 @@ func (d *document) ref(n *yaml.Node, what string) (ref, bool) {
 		return ref{}, false
 	}
 	kind, name, ok := strings.Cut(text, "/")
-	if !ok || kind == "" || name == "" {
+	m := puppet.FindStringSubmatch(text)
+	if !ok || kind == "" || name == "" || m != nil {
 		hint := "write kind/name, such as file/motd or file//etc/motd"
-		if m := puppet.FindStringSubmatch(text); m != nil {
+		if m != nil {
 			hint = "write " + strings.ToLower(m[1]) + "/" + strings.Trim(m[2], `'"`)
 		}
 		d.fail(at(n), hint, "%s: %q does not name a resource", what, brief(text))
@@ -84,11 +89,12 @@ func (d *document) edgeList(e entry) {
 			"to":     func(e entry) { ends[1] = d.end(e, &l.to) },
 			"notify": func(e entry) { d.notify(e, &l.notify) },
 		})
+		refs := [2]ref{l.from, l.to}
 		for i, key := range []string{"from", "to"} {
 			missing := !slices.ContainsFunc(entries, func(e entry) bool { return e.name == key && !isNull(e.value) })
 			if missing && item.Kind == yaml.MappingNode {
 				d.fail(at(item), "add "+key+": {kind: …, name: …}", "edges: an edge without %s", key)
-			} else if ends[i] != nil && !d.exists([]ref{l.from, l.to}[i], ends[i], "edges: "+key) {
+			} else if ends[i] != nil && !d.exists(refs[i], refs[1-i], ends[i], "edges: "+key) {
 				ends[i] = nil
 			}
 		}
@@ -109,6 +115,10 @@ func (d *document) end(e entry, r *ref) *yaml.Node {
 		}
 		return e.value
 	}
+	if e.value.Kind == yaml.SequenceNode {
+		d.fail(at(e.value), "write {kind: file, name: motd}", "%s: expected a map, got a list", what)
+		return nil
+	}
 	var kind, name *yaml.Node
 	take := func(n **yaml.Node, s *string) func(entry) {
 		return func(e entry) {
@@ -122,7 +132,7 @@ func (d *document) end(e entry, r *ref) *yaml.Node {
 		"kind": take(&kind, &r.kind), "res": take(&kind, &r.kind), "name": take(&name, &r.name),
 	})
 	if kind == nil || name == nil {
-		if len(misspelt) == 0 && e.value.Kind == yaml.MappingNode {
+		if len(misspelt) == 0 {
 			d.fail(at(e.value), "write {kind: file, name: motd}", "%s: a resource is named by kind and name", what)
 		}
 		return nil
@@ -135,8 +145,9 @@ func (d *document) notify(e entry, b *bool) {
 	d.truth(value{e.value, "edges", field}, reflect.ValueOf(b).Elem())
 }
 
-// exists reports whether an edge can lead to or from a resource, and fails at n if not.
-func (d *document) exists(r ref, n *yaml.Node, what string) bool {
+// exists reports whether an edge can lead to or from r, and fails at n if not. self is the other
+// end, which cannot be meant.
+func (d *document) exists(r, self ref, n *yaml.Node, what string) bool {
 	if d.declared[r] != nil && !d.declared[r].exported {
 		return true
 	}
@@ -149,7 +160,7 @@ func (d *document) exists(r ref, n *yaml.Node, what string) bool {
 	var names, kinds []string
 	for _, other := range d.resources {
 		switch {
-		case other.exported:
+		case other.exported || other.ref == self:
 		case other.kind == r.kind:
 			names = append(names, other.name)
 		case other.name == r.name:

@@ -20,7 +20,7 @@ func (d *document) meta(res *resource, e entry) {
 	}
 	limit := f["limit"]
 	f["limit"] = func(e entry) {
-		if rate, ok := numberIn(e.value); !ok || !math.IsInf(rate, 1) { // .inf is without limit, as 0 is
+		if rate, ok := parseNumber(e.value.Value); !ok || !math.IsInf(rate, 1) { // .inf is without limit, as 0 is
 			limit(e)
 		}
 	}

@@ -49,7 +49,7 @@ func (c *checker) size(n *yaml.Node) int {
 	if n.Kind == yaml.AliasNode {
 		size := c.sizes[n.Alias]
 		if size < 0 {
-			c.report.fail(at(n), "", "the alias *%s stands inside what it stands for", n.Value)
+			c.report.fail(at(n), "write out what it stands for", "the alias *%s stands inside what it stands for", n.Value)
 			c.ok, size = false, 0
 		}
 		c.own++
@@ -83,7 +83,7 @@ func (r *report) entries(n *yaml.Node, what string) []entry {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		r.fail(at(n), "", "%s: expected a map, got %s", what, describe(n))
+		r.fail(at(n), "write its keys as key: value", "%s: expected a map, got %s", what, describe(n))
 		return nil
 	}
 	var own, merged []entry
@@ -92,7 +92,7 @@ func (r *report) entries(n *yaml.Node, what string) []entry {
 		key, value := resolve(n.Content[i]), resolve(n.Content[i+1])
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			r.fail(at(n.Content[i]), "", "%s: a key must be a word, got %s", what, describe(key))
+			r.fail(at(n.Content[i]), "write key: value", "%s: a key must be a word, got %s", what, describe(key))
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, r.merged(value, what)...)
 		case first[key.Value] != nil:
@@ -142,6 +142,18 @@ func (r *report) items(n *yaml.Node, what string) []*yaml.Node {
 
 // describe names what a node is, in an error.
 func describe(n *yaml.Node) string {
+	switch t := typeOf(n); t {
+	case "a number", "a truth value":
+		return "the " + strings.TrimPrefix(t, "a ") + " " + brief(n.Value)
+	case "a text":
+		return fmt.Sprintf("the text %q", brief(n.Value))
+	default:
+		return t
+	}
+}
+
+// typeOf is describe without the value.
+func typeOf(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a map"
@@ -152,29 +164,22 @@ func describe(n *yaml.Node) string {
 	case "!!null":
 		return "nothing"
 	case "!!int", "!!float":
-		return "the number " + brief(n.Value)
+		return "a number"
 	case "!!bool":
-		return n.Value
+		return "a truth value"
 	}
-	return fmt.Sprintf("the text %q", brief(n.Value))
-}
-
-// describeKind is describe without the value.
-func describeKind(n *yaml.Node) string {
-	words := strings.Fields(describe(n))
-	switch words[0] {
-	case "the":
-		return "a " + words[1]
-	case "a", "nothing":
-		return strings.Join(words, " ")
-	}
-	return "a truth value"
+	return "a text"
 }
 
 // brief shortens a text for an error.
-func brief(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
+func brief(s string) string { return clip(s, 60) }
+
+// clip cuts a text off after so many characters.
+func clip(s string, most int) string {
+	for i := range s {
+		if most--; most < 0 {
+			return s[:i] + "…"
+		}
 	}
 	return s
 }

@@ -13,8 +13,8 @@ import (
 	"spore/engine"
 )
 
-// maxDiagnostics is how many are kept of one file: nobody reads more, and a file made to have many
-// must not fill the memory.
+// maxDiagnostics is how many mistakes, and how many warnings, are kept of one file: nobody reads
+// more, and a file made to have many must not fill the memory.
 const maxDiagnostics = 1000
 
 // A position is a place in the text, both numbers from 1; the zero position is the file as a whole.
@@ -33,47 +33,59 @@ type report struct {
 	lines   []string
 	cut     map[int]int // by line, the column from which on it holds a secret
 	found   Diagnostics
-	dropped int
+	count   map[bool]int // of mistakes and of warnings, those beyond the limit included
 	guesses int // how many comparisons are still to be spent on "did you mean"
 }
 
 func newReport(file string, text []byte, kinds engine.Kinds) *report {
 	return &report{
-		file: file, kinds: kinds, lines: splitLines(text), cut: map[int]int{}, guesses: 20_000,
+		file: file, kinds: kinds, lines: splitLines(text), cut: map[int]int{},
+		count: map[bool]int{}, guesses: 20_000,
 	}
 }
 
 // fail reports a mistake, and what to do about it.
 func (r *report) fail(p position, hint, format string, args ...any) {
-	r.add(Diagnostic{Message: fmt.Sprintf(format, args...), Hint: hint}, p)
+	if !r.full(false) {
+		r.add(Diagnostic{Message: fmt.Sprintf(format, args...), Hint: hint}, p)
+	}
 }
 
 // warn reports what is accepted but has not the effect one might think.
 func (r *report) warn(p position, hint, format string, args ...any) {
-	r.add(Diagnostic{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true}, p)
+	if !r.full(true) {
+		r.add(Diagnostic{Message: fmt.Sprintf(format, args...), Hint: hint, Warning: true}, p)
+	}
 }
 
 func (r *report) add(d Diagnostic, p position) {
-	if len(r.found) == maxDiagnostics {
-		r.dropped++
-		return
-	}
+	const longest = 1000 // characters of a message
 	d.File, d.Line, d.Column = r.file, p.line, p.column
-	d.Message, d.Hint = showable(d.Message), showable(d.Hint)
+	d.Message, d.Hint = clip(showable(d.Message), longest), clip(showable(d.Hint), longest)
 	d.Source, d.Caret = r.excerpt(p)
 	r.found = append(r.found, d)
 }
 
+// full counts another diagnostic, and reports whether there are too many of its sort already.
+func (r *report) full(warning bool) bool {
+	r.count[warning]++
+	return r.count[warning] > maxDiagnostics
+}
+
 // diagnostics returns what was reported, in the order of the lines.
 func (r *report) diagnostics() Diagnostics {
-	slices.SortStableFunc(r.found, func(a, b Diagnostic) int {
+	found := slices.Clone(r.found)
+	slices.SortStableFunc(found, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	if r.dropped > 0 {
-		more := Diagnostic{File: r.file, Message: fmt.Sprintf("and %d more, not shown", r.dropped)}
-		return append(r.found, more)
+	for warning, n := range r.count {
+		if n > maxDiagnostics {
+			found = append(found, Diagnostic{
+				File: r.file, Warning: warning, Message: fmt.Sprintf("and %d more, not shown", n-maxDiagnostics),
+			})
+		}
 	}
-	return r.found
+	return found
 }
 
 // excerpt returns the line at p as it may be shown, and the column of it that p means.
@@ -86,8 +98,10 @@ func (r *report) excerpt(p position) (line string, caret int) {
 	if cut, ok := r.cut[p.line]; ok && cut <= len(text) {
 		text = append(text[:cut-1:cut-1], []rune(hidden)...)
 	}
-	text = []rune(showable(string(text)))
 	caret = max(1, min(caret, len(text)+1))
+	caret = len([]rune(showable(string(text[:caret-1])))) + 1 // passwords before it may be hidden
+	text = []rune(showable(string(text)))
+	caret = min(caret, len(text)+1)
 	if caret > width {
 		start := caret - width/2
 		text, caret = append([]rune("…"), text[start:]...), width/2+1
@@ -107,7 +121,10 @@ var password = regexp.MustCompile(`(://[^\s/@:]*:)[^\s"']*@`)
 func showable(s string) string {
 	s = password.ReplaceAllString(s, "${1}"+hidden+"@")
 	return strings.Map(func(c rune) rune {
-		if c != '\t' && !unicode.IsPrint(c) {
+		switch {
+		case c == '\n':
+			return ' '
+		case c != '\t' && !unicode.IsPrint(c):
 			return unicode.ReplacementChar
 		}
 		return c

@@ -22,9 +22,8 @@ type resource struct {
 	place    position // of its name
 	meta     engine.Meta
 	spec     engine.Spec
-	entries  []entry          // the keys it was written with
-	given    map[string]entry // the same by name
-	suspect  map[string]bool  // fields of which something was said already
+	entries  []entry         // the keys it was written with
+	suspect  map[string]bool // fields of which something was said already
 }
 
 // kindsOf reads the resources. All are declared before any is read, since they name each other.
@@ -32,8 +31,11 @@ func (d *document) kindsOf(e entry) {
 	var readable []*resource
 	for _, k := range d.entries(e.value, "resources") {
 		known := d.known(k.name, k.key)
-		for _, item := range d.items(k.value, k.name) {
-			if res := d.declare(k.name, item); res != nil && known {
+		for _, item := range d.items(k.value, brief(k.name)) {
+			res := &resource{suspect: map[string]bool{}}
+			res.kind = k.name
+			res.entries = d.entries(item, brief(k.name))
+			if d.declare(res, item); known && item.Kind == yaml.MappingNode {
 				readable = append(readable, res)
 			}
 		}
@@ -43,46 +45,54 @@ func (d *document) kindsOf(e entry) {
 	}
 }
 
-// declare notes that there is a resource with this name, whatever else may be wrong with it.
-func (d *document) declare(kind string, item *yaml.Node) *resource {
-	res := &resource{given: map[string]entry{}, suspect: map[string]bool{}}
-	res.entries = d.entries(item, kind)
-	for _, e := range res.entries {
-		res.given[e.name] = e
-	}
-	e, ok := res.given["name"]
-	if !ok || isNull(e.value) {
-		if item.Kind == yaml.MappingNode {
-			d.fail(at(item), "add name:", "%s: a resource without a name", kind)
+// declare gives the resource its name and notes that there is one called so, whatever else may be
+// wrong with it.
+func (d *document) declare(res *resource, item *yaml.Node) {
+	e, ok := res.given("name")
+	if !ok {
+		if item.Kind == yaml.MappingNode && !slices.ContainsFunc(res.entries, misspeltName) {
+			d.fail(at(item), "add name:", "%s: a resource without a name", brief(res.kind))
 		}
-		return nil
+		return
 	}
-	var name string
-	if !d.word(e, &name) {
-		return nil
+	var full string
+	if !d.word(e, brief(res.kind)+": name", &full) {
+		return
 	}
 	res.place = at(e.value)
-	name, res.exported = strings.CutPrefix(name, exported)
+	name, exports := strings.CutPrefix(full, exported)
 	if name == "" {
-		d.fail(res.place, `write it behind, as in "@@name"`, "%s: an exported resource without a name", kind)
-		return nil
+		d.fail(res.place, `write it behind, as in "@@name"`, "%s: name: an exported resource without a name",
+			brief(res.kind))
+		return
 	}
-	res.ref = ref{kind, name}
-	key := ref{kind, e.value.Value}
-	if first := d.declared[key]; first != nil {
+	res.name, res.exported = name, exports
+	if first := d.declared[ref{res.kind, full}]; first != nil {
 		d.fail(res.place, "give one of them another name", "%s: the name %q is taken by the resource on line %d",
-			kind, brief(key.name), first.place.line)
-		return res
+			brief(res.kind), brief(full), first.place.line)
+		return
 	}
-	d.declared[key] = res
+	d.declared[ref{res.kind, full}] = res
 	d.resources = append(d.resources, res)
-	return res
 }
 
-// resource reads all but the name.
+// misspeltName reports whether a key was meant to be name; it will be reported as an unknown key.
+func misspeltName(e entry) bool { return e.name != "name" && alike(e.name, "name") }
+
+// given returns the key of that name, if the resource was written with it.
+func (res *resource) given(name string) (entry, bool) {
+	for _, e := range res.entries {
+		if e.name == name && !isNull(e.value) {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// resource reads all but the name. Without one, what a spec would make of it is not asked.
 func (d *document) resource(res *resource) {
 	kind := d.kinds[res.kind]
-	what := res.String()
+	what := strings.TrimSuffix(res.String(), "/")
 	ptr := kind.New()
 	f := d.structFields(res, what, ptr.Elem(), kind.Fields())
 	f["name"] = func(entry) {}
@@ -93,6 +103,9 @@ func (d *document) resource(res *resource) {
 	f["subscribe"] = func(e entry) { d.linkAll(res, e, link{toSelf: true, notify: true}) }
 	for _, name := range d.read(res.entries, what, f) {
 		res.suspect[name] = true
+	}
+	if res.name == "" {
+		return
 	}
 	res.spec = d.finish(res, kind.Spec(ptr))
 	if res.exported {
@@ -180,7 +193,7 @@ func (d *document) invalid(res *resource, err error) {
 		if res.suspect[fe.Field] {
 			return
 		}
-		if e, ok := res.given[fe.Field]; ok {
+		if e, ok := res.given(fe.Field); ok {
 			place = at(e.value)
 		}
 		hint = d.fieldDoc(res.kind, fe.Field)
@@ -188,7 +201,7 @@ func (d *document) invalid(res *resource, err error) {
 		return
 	}
 	if d.tells(res, message) {
-		message = "the value is not allowed; it is secret and not shown"
+		message = "is not valid; the reason would tell a secret"
 		if ok {
 			message = fe.Field + ": " + message
 		}
@@ -209,7 +222,7 @@ func (d *document) fieldDoc(kind, name string) string {
 // tells reports whether a text gives away the value of a secret field.
 func (d *document) tells(res *resource, text string) bool {
 	for _, name := range secretsOf(d.kinds[res.kind]) {
-		if e, ok := res.given[name]; ok && slices.ContainsFunc(scalars(e.value), func(s string) bool {
+		if e, ok := res.given(name); ok && slices.ContainsFunc(scalars(e.value), func(s string) bool {
 			return s != "" && strings.Contains(text, s)
 		}) {
 			return true

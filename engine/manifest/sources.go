@@ -93,7 +93,7 @@ func (s *sources) open() error {
 func (s *sources) explain(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no %s in the directory of the graph file", name)
+		return fmt.Errorf("there is no %q in the directory of the graph file", name)
 	case strings.Contains(err.Error(), "path escapes"):
 		return errors.New("it leads out of the directory of the graph file through a symbolic link")
 	}
