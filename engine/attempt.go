@@ -2,32 +2,28 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
-	"hash/fnv"
 	"path/filepath"
-	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// minRewatch and maxRewatch bound the wait before a watch that failed is begun again.
-const (
-	minRewatch = 250 * time.Millisecond
-	maxRewatch = time.Minute
-)
+// minDelay is the wait before a retry where the node sets none.
+const minDelay = 100 * time.Millisecond
 
 // An attempt is an opened resource and what it takes to run it.
 type attempt struct {
-	worker   *worker
-	resource Resource
-	openErr  error
-	watchErr atomic.Pointer[error] // why the watch does not work; nil while it does
+	worker    *worker
+	resource  Resource
+	refresher Refresher // nil if it is none
+	openErr   error
+	watchErr  atomic.Pointer[error] // why the watch does not work; nil while it does
+	begun     []Change              // by an apply that failed: they may have been made all the same
 }
 
-// An outcome is how a run ended. Its worker's node is still counted as busy.
+// An outcome is how a run ended.
 type outcome struct {
 	worker    *worker
 	state     State
@@ -38,41 +34,31 @@ type outcome struct {
 	took      time.Duration
 }
 
-// moved reports whether dependents are to be told: something changed, or would have but for noop.
-func (o outcome) moved() bool { return o.applied || o.state == Differs }
-
-// tells reports whether there is anything to say about it.
-func (o outcome) tells() bool { return o.moved() || o.err != nil }
-
-func (o outcome) reason() string {
-	if o.err == nil {
-		return ""
-	}
-	return o.err.Error()
-}
-
 // open makes the resource. If that fails, each run of the attempt does.
 func (w *worker) open() *attempt {
 	a := &attempt{worker: w}
-	a.openErr = guard(func() (err error) {
+	a.openErr = guard(w.log, func() (err error) {
 		a.resource, err = w.kind.Open(w.node.ID.Name, w.node.Spec, Env{
 			Host: w.runner.cfg.Host, Log: w.log, World: w.runner.cfg.World, Dir: w.dir(),
 		})
 		return err
 	})
+	a.openErr = wrap("open", a.openErr)
+	a.refresher, _ = a.resource.(Refresher)
 	return a
 }
 
-// dir is the resource's private directory: the same for the same resource, whatever its name holds.
+// dir is the resource's private directory: the same for the same resource, whatever its name holds,
+// and no other resource's, whatever hosts may choose to call what they export.
 func (w *worker) dir() string {
-	h := fnv.New64a()
-	h.Write([]byte(w.node.ID.String()))
-	return filepath.Join(w.runner.cfg.Dir, "resources", fmt.Sprintf("%s-%016x", w.node.ID.Kind, h.Sum64()))
+	id := w.node.ID
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", id.Kind, id.Name, id.From))
+	return filepath.Join(w.runner.cfg.Dir, "resources", fmt.Sprintf("%s-%x", id.Kind, sum[:16]))
 }
 
 func (a *attempt) close() {
 	if c, ok := a.resource.(Closer); ok {
-		if err := guard(c.Close); err != nil {
+		if err := guard(a.worker.log, c.Close); err != nil {
 			a.worker.log.Warn("close resource", "err", err)
 		}
 	}
@@ -89,100 +75,84 @@ func (a *attempt) watch(ctx context.Context, ready chan struct{}) {
 		}
 		return
 	}
+	// A mark comes before ready, so that the first check is the one for the first call of changed.
 	first := sync.OnceFunc(func() { close(ready) })
-	for wait := minRewatch; ctx.Err() == nil; wait = min(2*wait, maxRewatch) {
-		worked, err := a.watchOnce(ctx, first)
-		if ctx.Err() != nil {
-			return
-		}
-		if worked {
-			wait = minRewatch
-		}
-		err = fmt.Errorf("watch: %w", err)
-		a.watchErr.Store(&err)
-		first()
+	changed := func() {
+		a.watchErr.Store(nil)
 		w.mark()
-		sleep(ctx, wait)
+		first()
 	}
-}
-
-// watchOnce watches until that fails. worked tells whether it ever did. It calls first when it
-// does; the check that this allows is also the one for the first call of changed.
-func (a *attempt) watchOnce(ctx context.Context, first func()) (worked bool, err error) {
-	var began atomic.Bool
-	err = guard(func() error {
-		return a.resource.Watch(ctx, func() {
-			recovered := a.watchErr.Swap(nil) != nil
-			if began.Swap(true) || recovered {
-				a.worker.mark()
-			}
-			first()
-		})
+	watch := func() error {
+		return guard(w.log, func() error { return a.resource.Watch(ctx, changed) })
+	}
+	keepUp(ctx, maxRewatch, watch, func(_ time.Duration, err error) {
+		err = wrap("watch", err)
+		if a.watchErr.Swap(&err) == nil {
+			w.mark()
+		}
+		first()
 	})
-	if err == nil {
-		err = errors.New("ended by itself")
-	}
-	return began.Load(), err
 }
 
 // run checks and applies until it succeeds or its retries are used up.
-func (a *attempt) run(ctx context.Context) outcome {
+func (a *attempt) run(ctx context.Context, refresh bool) outcome {
 	w, meta := a.worker, a.worker.node.Meta
 	start := time.Now()
-	o := outcome{worker: w, refreshed: w.refresh.Swap(false)}
-	if r, ok := a.resource.(Refresher); ok && o.refreshed {
-		r.Refresh()
-	} else {
-		o.refreshed = false
-	}
+	o := outcome{worker: w, refreshed: refresh && a.refresher != nil}
 	for try := 0; ; try++ {
-		a.once(ctx, &o)
-		if o.err == nil || ctx.Err() != nil || meta.Retry >= 0 && try >= meta.Retry {
+		o.changes, o.state = nil, Failed
+		o.err = a.once(ctx, &o)
+		if o.err == nil || ctx.Err() != nil || a.openErr != nil || meta.Retry >= 0 && try >= meta.Retry {
 			break
 		}
-		w.log.Warn("failed, will be tried again", "try", try+1, "in", meta.Delay, "err", o.err)
-		sleep(ctx, max(time.Duration(meta.Delay), time.Millisecond))
+		delay := time.Duration(meta.Delay)
+		if delay <= 0 {
+			delay = minDelay
+		}
+		w.log.Warn("failed, will be tried again", "try", try+1, "in", delay, "err", o.err)
+		sleep(ctx, delay)
 	}
 	o.took = time.Since(start)
 	return o
 }
 
-// once makes one try, within the limits that the meta-parameters set.
-func (a *attempt) once(ctx context.Context, o *outcome) {
+// once makes one try.
+func (a *attempt) once(ctx context.Context, o *outcome) (err error) {
 	w := a.worker
-	o.changes, o.state, o.err = nil, Failed, a.openErr
-	if o.err != nil {
-		return
+	if a.openErr != nil {
+		return a.openErr
 	}
 	if p := a.watchErr.Load(); p != nil {
-		o.err = *p
-		return
+		return *p
 	}
-	if w.limit != nil && w.limit.Wait(ctx) != nil {
-		return
+	if err := w.limit.Wait(ctx); err != nil {
+		return err
 	}
-	release, err := w.shared.slot(ctx)
-	if err != nil {
-		return
-	}
-	defer release()
-	if o.changes, o.err = a.check(ctx); o.err != nil {
-		return
+	if o.changes, err = a.check(ctx, o.refreshed); err != nil {
+		return err
 	}
 	switch {
-	case len(o.changes) == 0:
-		o.state = OK
-	case w.node.Meta.Noop || w.runner.cfg.Noop:
+	case len(o.changes) == 0: // so whatever an apply began before it failed, it made
+		o.changes, o.applied = a.begun, len(a.begun) > 0
+	case w.runner.noop(w.node):
 		o.state = Differs
+		return nil
 	default:
-		if o.err = a.apply(ctx, o.changes); o.err == nil {
-			o.state, o.applied = OK, true
+		a.begun = o.changes
+		if err := a.apply(ctx, o.changes); err != nil {
+			return err
 		}
+		o.applied = true
 	}
+	o.state, a.begun = OK, nil
+	return nil
 }
 
-func (a *attempt) check(ctx context.Context) (changes []Change, err error) {
+func (a *attempt) check(ctx context.Context, refresh bool) (changes []Change, err error) {
 	err = a.bounded(ctx, func(ctx context.Context) (err error) {
+		if refresh {
+			a.refresher.Refresh()
+		}
 		changes, err = a.resource.Check(ctx)
 		return err
 	})
@@ -200,17 +170,23 @@ func (a *attempt) apply(ctx context.Context, changes []Change) error {
 	}))
 }
 
-// bounded calls f within the resource's timeout, and turns a panic into an error.
+// bounded calls f in one of the host's slots and within the resource's time-out.
 func (a *attempt) bounded(ctx context.Context, f func(context.Context) error) error {
-	timeout := time.Duration(a.worker.node.Meta.Timeout)
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("timed out after %v", timeout))
-		defer cancel()
+	release, err := a.worker.shared.slot(ctx)
+	if err != nil {
+		return err
 	}
-	err := guard(func() error { return f(ctx) })
-	if err != nil && errors.Is(err, context.DeadlineExceeded) && context.Cause(ctx) != nil {
-		return context.Cause(ctx)
+	defer release()
+	timeout := time.Duration(a.worker.node.Meta.Timeout)
+	if timeout <= 0 {
+		return guard(a.worker.log, func() error { return f(ctx) })
+	}
+	expired := fmt.Errorf("timed out after %v", timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, expired)
+	defer cancel()
+	err = guard(a.worker.log, func() error { return f(ctx) })
+	if err != nil && context.Cause(ctx) == expired {
+		return expired // whatever f made of being cancelled
 	}
 	return err
 }
@@ -220,36 +196,4 @@ func wrap(operation string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", operation, err)
-}
-
-// guard turns a panic of f into an error that says where.
-func guard(f func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v at %s", p, strings.Join(strings.Fields(string(debug.Stack())), " "))
-		}
-	}()
-	return f()
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
-func tick(ctx context.Context, interval time.Duration, f func()) {
-	t := time.NewTicker(interval)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			f()
-		case <-ctx.Done():
-			return
-		}
-	}
 }

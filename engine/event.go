@@ -15,8 +15,8 @@ const (
 	Skipped State = "skipped" // something it depends on failed
 )
 
-// An Event tells that a resource was changed, would be changed (noop), failed, or was skipped. The
-// events of a converged host are silence.
+// An Event tells that a resource was changed, would be changed (noop), failed, was skipped, or is well
+// again without having been changed. The events of a converged host are silence.
 type Event struct {
 	Time     time.Time     `json:"time"`
 	Resource ID            `json:"resource"`

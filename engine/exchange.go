@@ -5,51 +5,44 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
-// An exporter brings what the program exports to the world, again and again until it is there.
-type exporter struct{ ended chan struct{} }
-
-func startExporter(ctx context.Context, r *Runner) *exporter {
-	e := &exporter{ended: make(chan struct{})}
-	go func() {
-		defer close(e.ended)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-r.exports.ready:
-			}
-			if exports, ok := r.exports.take(); ok {
-				export(ctx, r, exports)
-				r.exports.finish()
-			}
-		}
-	}()
-	return e
-}
-
-func export(ctx context.Context, r *Runner, exports []Export) {
-	for wait := minRewatch; ctx.Err() == nil; wait = min(2*wait, maxRewatch) {
-		err := r.cfg.World.Export(ctx, exports)
-		if err == nil || ctx.Err() != nil {
+// runExports brings what the program exports to the world, again and again until it is there.
+func (r *Runner) runExports(ctx context.Context) {
+	var exports []Export
+	var again <-chan time.Time // nil unless an attempt failed
+	for wait := minRewatch; ; wait = min(2*wait, maxReworld) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-again:
+		case <-r.exports.ready:
+			wait = minRewatch
 		}
-		r.cfg.Log.Warn("export: will be tried again", "in", wait, "err", err)
-		sleep(ctx, wait)
 		if newer, ok := r.exports.take(); ok {
 			exports = newer
+		} else if again == nil {
+			continue
+		}
+		again = nil
+		err := r.cfg.World.Export(ctx, exports)
+		switch {
+		case err == nil:
+			r.exports.finish()
+		case ctx.Err() == nil:
+			r.cfg.Log.Warn("export: will be tried again", "in", wait, "err", err)
+			again = time.After(wait)
 		}
 	}
 }
 
-func (e *exporter) wait() { <-e.ended }
-
 // A collector hears from the world what the hosts export, and hands it to the loop. Until it has
 // done so for the first time the runner is busy.
 type collector struct {
+	kinds  []string
 	cancel context.CancelFunc
-	ended  chan struct{}
+	first  func() // says that the runner need not be busy on its account
 }
 
 // A gathering is everything that was exported of the kinds a collector asks for.
@@ -58,37 +51,39 @@ type gathering struct {
 	exports []Export
 }
 
-func startCollector(ctx context.Context, r *Runner, collects []Collect) *collector {
-	ctx, cancel := context.WithCancel(ctx)
-	c := &collector{cancel: cancel, ended: make(chan struct{})}
-	r.busy.add(1)
-	first := sync.OnceFunc(func() { r.busy.add(-1) })
-	go func() {
-		defer close(c.ended)
-		defer first()
-		c.run(ctx, r, kindsOf(collects), func(exports []Export) {
-			r.gathered.put(gathering{c, exports})
-			first()
-		})
-	}()
-	return c
-}
-
-func (c *collector) run(ctx context.Context, r *Runner, kinds []string, changed func([]Export)) {
-	for wait := minRewatch; ctx.Err() == nil; wait = min(2*wait, maxRewatch) {
-		err := r.cfg.World.Collect(ctx, kinds, changed)
-		if err == nil || ctx.Err() != nil {
+// recollect follows what the program collects. What is there already stays until a new collector
+// has delivered: it is not to go and come back.
+func (l *loop) recollect() {
+	kinds := kindsOf(l.program.Collects)
+	if l.collect != nil {
+		if slices.Equal(l.collect.kinds, kinds) {
 			return
 		}
-		r.cfg.Log.Warn("collect: will be tried again", "in", wait, "err", err)
-		sleep(ctx, wait)
+		l.collect.cancel() // what it still delivers is known by its from
+		defer l.collect.first()
+		l.collect = nil
 	}
+	if len(kinds) == 0 {
+		l.gathered = nil
+		return
+	}
+	ctx, cancel := context.WithCancel(l.ctx)
+	l.busy.add(1)
+	c := &collector{kinds: kinds, cancel: cancel, first: sync.OnceFunc(func() { l.busy.add(-1) })}
+	l.collect = c
+	l.world.Go(func() { l.runCollector(ctx, c) })
 }
 
-// stop ends the collector; what it delivered and nobody took yet is recognised by its from.
-func (c *collector) stop() {
-	c.cancel()
-	<-c.ended
+func (r *Runner) runCollector(ctx context.Context, c *collector) {
+	collect := func() error {
+		return r.cfg.World.Collect(ctx, c.kinds, func(exports []Export) {
+			r.gathered.put(gathering{c, exports})
+			c.first()
+		})
+	}
+	keepUp(ctx, maxReworld, collect, func(wait time.Duration, err error) {
+		r.cfg.Log.Warn("collect: will be tried again", "in", wait, "err", err)
+	})
 }
 
 func kindsOf(collects []Collect) []string {
@@ -102,40 +97,51 @@ func kindsOf(collects []Collect) []string {
 
 // merge returns the program's graph with what was collected for it. An export that makes no valid
 // spec is left out with a warning: it comes from another host, which must not stop this one.
-func (l *loop) merge(p *Program, exports []Export) *Graph {
-	g := p.Graph
-	if len(exports) > 0 {
+func (l *loop) merge() *Graph {
+	g := l.program.Graph
+	if len(l.gathered) > 0 {
 		g = g.Clone()
 	}
-	for _, e := range exports {
-		i := slices.IndexFunc(p.Collects, func(c Collect) bool { return c.Kind == e.Kind })
+	refused := map[ID]string{}
+	for _, e := range l.gathered {
+		i := slices.IndexFunc(l.program.Collects, func(c Collect) bool { return c.Kind == e.Kind })
 		if i < 0 {
 			continue
 		}
 		id := ID{Kind: e.Kind, Name: e.Name, From: e.Host}
-		spec, err := l.collected(e, p.Collects[i].Pattern)
-		if err != nil {
-			l.cfg.Log.Warn("collect: left out", "resource", id.String(), "err", err)
+		spec, err := l.collected(e, l.program.Collects[i].Pattern)
+		if err == nil {
+			g.Add(id, Node{ID: id, Meta: e.Meta, Spec: spec})
 			continue
 		}
-		g.Add(id, Node{ID: id, Meta: e.Meta, Spec: spec})
+		if refused[id] = err.Error(); refused[id] != l.refused[id] {
+			l.cfg.Log.Warn("collect: left out", "resource", id.String(), "err", err)
+		}
 	}
+	l.refused = refused
 	return g
 }
 
-func (l *loop) collected(e Export, pattern string) (Spec, error) {
+func (l *loop) collected(e Export, pattern string) (spec Spec, err error) {
 	kind, ok := l.cfg.Kinds[e.Kind]
 	if !ok {
 		return nil, fmt.Errorf("no such kind")
 	}
-	spec, err := kind.DecodeJSON(e.Spec)
-	if err != nil {
-		return nil, err
-	}
-	if c, ok := spec.(Collectable); ok && pattern != "" {
-		if spec, err = c.Collected(pattern); err != nil {
+	for _, sema := range e.Meta.Sema {
+		if _, _, err := ParseSema(sema); err != nil {
 			return nil, err
 		}
 	}
-	return spec, spec.Validate()
+	err = guard(l.cfg.Log, func() (err error) {
+		if spec, err = kind.DecodeJSON(e.Spec); err != nil {
+			return err
+		}
+		if c, ok := spec.(Collectable); ok && pattern != "" {
+			if spec, err = c.Collected(pattern); err != nil {
+				return err
+			}
+		}
+		return spec.Validate()
+	})
+	return spec, err
 }

@@ -3,9 +3,14 @@ package engine
 import (
 	"context"
 	"reflect"
+	"sync"
+	"time"
 
 	"spore/graph"
 )
+
+// stopBound is how long what was cancelled may take to stop before it is left behind.
+const stopBound = 5 * time.Second
 
 // A loop owns the running graph. All its methods run on the goroutine of Runner.Run.
 type loop struct {
@@ -14,13 +19,14 @@ type loop struct {
 	program  *Program
 	revision int64
 	gathered []Export
-	graph    *Graph // the program's, with what was collected
+	refused  map[ID]string // why what was gathered was left out
+	graph    *Graph        // the program's, with what was collected
 	nodes    map[ID]*node
 	counts   map[State]int
 	changed  int // nodes that were changed at least once
 	shared   *shared
-	exporter *exporter
 	collect  *collector
+	world    sync.WaitGroup // of what talks to the world
 }
 
 // A node is a vertex of the running graph.
@@ -28,22 +34,26 @@ type node struct {
 	Node
 	worker  *worker
 	state   State
+	told    State    // by the last event
+	would   []Change // told of, but not made: noop
 	changed bool
 	asked   bool // its worker waits to be granted a run
-	counted bool // busy counts that run
+	// A refresh is owed until a run to which it was given ends well.
+	refresh, refreshing bool
 }
 
 func newLoop(ctx context.Context, r *Runner) *loop {
-	return &loop{
-		Runner:   r,
-		ctx:      ctx,
-		program:  &Program{Graph: graph.New[ID, Node, Edge]()},
-		graph:    graph.New[ID, Node, Edge](),
-		nodes:    map[ID]*node{},
-		counts:   map[State]int{},
-		shared:   newShared(),
-		exporter: startExporter(ctx, r),
+	l := &loop{
+		Runner:  r,
+		ctx:     ctx,
+		program: &Program{Graph: graph.New[ID, Node, Edge]()},
+		graph:   graph.New[ID, Node, Edge](),
+		nodes:   map[ID]*node{},
+		counts:  map[State]int{},
+		shared:  newShared(),
 	}
+	l.world.Go(func() { r.runExports(ctx) })
+	return l
 }
 
 // swap makes s the program that is run.
@@ -53,9 +63,7 @@ func (l *loop) swap(s swap) {
 	if !l.cfg.Noop && !reflect.DeepEqual(old.Exports, s.program.Exports) {
 		l.exports.put(s.program.Exports)
 	}
-	if !reflect.DeepEqual(old.Collects, s.program.Collects) {
-		l.recollect()
-	}
+	l.recollect()
 	l.rebuild()
 }
 
@@ -68,27 +76,23 @@ func (l *loop) gather(g gathering) {
 	l.rebuild()
 }
 
-func (l *loop) recollect() {
-	if l.collect != nil {
-		l.collect.stop()
-		l.collect, l.gathered = nil, nil
-	}
-	if len(l.program.Collects) > 0 {
-		l.collect = startCollector(l.ctx, l.Runner, l.program.Collects)
-	}
-}
-
 // rebuild applies the difference between the running graph and what it should now be.
 func (l *loop) rebuild() {
-	next := l.merge(l.program, l.gathered)
+	next := l.merge()
 	delta := graph.Diff(l.graph, next, Node.Same)
-	l.stopNodes(append(delta.Removed, delta.Changed...))
+	gone := append(delta.Removed, delta.Changed...)
+	for _, id := range gone {
+		l.nodes[id].worker.stop()
+		l.nodes[id].worker.cancel()
+		l.nodes[id].asked = false
+	}
+	l.await(gone)
 	l.graph = next
 	for _, id := range delta.Removed {
 		l.forget(id)
 	}
 	for _, id := range append(delta.Changed, delta.Added...) {
-		l.startNode(next.Vertex(id))
+		l.start(next.Vertex(id))
 	}
 	for _, id := range delta.Kept { // its edges may be others now
 		l.evaluate(l.nodes[id])
@@ -96,7 +100,7 @@ func (l *loop) rebuild() {
 	l.publish()
 }
 
-func (l *loop) startNode(v Node) {
+func (l *loop) start(v Node) {
 	n := l.nodes[v.ID]
 	if n == nil {
 		n = &node{}
@@ -104,11 +108,12 @@ func (l *loop) startNode(v Node) {
 	} else {
 		l.counts[n.state]--
 	}
-	n.Node, n.state = v, Waiting
+	n.Node, n.state, n.would = v, Waiting, nil
+	n.refresh, n.refreshing = n.refresh || n.refreshing, false
 	l.counts[Waiting]++
-	n.worker = newWorker(l.Runner, l.shared, v)
+	n.worker = newWorker(l.ctx, l.Runner, l.shared, v)
 	n.worker.mark()
-	go n.worker.run(l.ctx)
+	go n.worker.run()
 }
 
 func (l *loop) forget(id ID) {
@@ -120,47 +125,54 @@ func (l *loop) forget(id ID) {
 	delete(l.nodes, id)
 }
 
-// stopNodes ends the workers of these nodes, all at once, and takes back what they hold.
-func (l *loop) stopNodes(ids []ID) {
-	for _, id := range ids {
-		n := l.nodes[id]
-		n.worker.cancel()
-		if n.counted {
-			l.busy.add(-1)
-		}
-		n.asked, n.counted = false, false
-	}
-	bound, cancel := context.WithTimeout(context.Background(), stopBound)
-	defer cancel()
-	for _, id := range ids {
-		l.await(l.nodes[id].worker, bound.Done())
-	}
-}
-
-// await waits for a worker to end while going on to hear the others, which would block else.
-func (l *loop) await(w *worker, bound <-chan struct{}) {
-	for {
+// await waits for workers that were cancelled to end, while going on to hear them all: a worker
+// waits to be heard. What does not end in time is left behind.
+func (l *loop) await(ids []ID) {
+	bound := time.NewTimer(stopBound)
+	defer bound.Stop()
+	for i := 0; i < len(ids); {
+		w := l.nodes[ids[i]].worker
 		select {
 		case <-w.ended:
-			return
+			i++
 		case other := <-l.wants:
 			l.want(other)
 		case o := <-l.done:
 			l.finish(o)
-		case <-bound:
-			w.log.Warn("resource does not stop; it is left behind")
+		case <-bound.C:
+			l.leave(ids[i:])
 			return
 		}
 	}
 }
 
-// stop ends everything.
-func (l *loop) stop() {
-	if l.collect != nil {
-		l.collect.stop()
+func (l *loop) leave(ids []ID) {
+	for _, id := range ids {
+		w := l.nodes[id].worker
+		select {
+		case <-w.ended:
+		default:
+			w.log.Warn("resource does not stop; it is left behind")
+		}
 	}
-	l.stopNodes(l.graph.Keys())
-	l.exporter.wait()
+}
+
+// end waits until everything has stopped, since ctx is done.
+func (l *loop) end() {
+	l.await(l.graph.Keys())
+	close(l.shared.deaf)
+	silent := make(chan struct{})
+	go func() {
+		defer close(silent)
+		l.world.Wait()
+	}()
+	bound := time.NewTimer(stopBound)
+	defer bound.Stop()
+	select {
+	case <-silent:
+	case <-bound.C:
+		l.cfg.Log.Warn("exchange does not stop; it is left behind")
+	}
 }
 
 func (l *loop) setState(n *node, s State) {
@@ -169,7 +181,7 @@ func (l *loop) setState(n *node, s State) {
 	n.state = s
 }
 
-// publish makes the counts visible to Status.
+// publish makes the counts visible to Status. Whatever they tell of is still counted as busy.
 func (l *loop) publish() {
 	l.snapshot.Store(&snapshot{
 		revision: l.revision,

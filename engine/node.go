@@ -2,7 +2,6 @@ package engine
 
 import (
 	"reflect"
-	"strings"
 	"time"
 
 	"spore/graph"
@@ -10,30 +9,19 @@ import (
 
 // An ID names a resource in its graph.
 type ID struct {
-	Kind, Name string
+	Kind string `json:"kind"`
+	Name string `json:"name"`
 	// From is the exporting host if the resource was collected, else empty.
-	From string
+	From string `json:"from,omitempty"`
 }
 
-// String gives kind/name, with the exporting host behind it if there is one.
+// String gives kind/name, with the exporting host behind it if there is one. It is for people: names
+// may hold anything, so it cannot be taken apart again.
 func (id ID) String() string {
 	if id.From != "" {
 		return id.Kind + "/" + id.Name + " (from " + id.From + ")"
 	}
 	return id.Kind + "/" + id.Name
-}
-
-// MarshalText writes the ID as String does.
-func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
-
-// UnmarshalText reads what MarshalText wrote.
-func (id *ID) UnmarshalText(text []byte) error {
-	s := string(text)
-	if rest, from, ok := strings.Cut(s, " (from "); ok && strings.HasSuffix(from, ")") {
-		s, id.From = rest, strings.TrimSuffix(from, ")")
-	}
-	id.Kind, id.Name, _ = strings.Cut(s, "/")
-	return nil
 }
 
 // A Node is one resource of a graph: what it is called, how the engine treats it, and its spec.
@@ -52,7 +40,7 @@ type Meta struct {
 	Retry   int      `json:"retry,omitempty" doc:"How often to try again after a failure; -1 is for ever."`
 	Delay   Duration `json:"delay,omitempty" unit:"ms" doc:"How long to wait before a retry; a bare number is in milliseconds."`
 	Poll    Duration `json:"poll,omitempty" unit:"s" doc:"Check at this interval instead of watching; a bare number is in seconds."`
-	Limit   float64  `json:"limit,omitempty" doc:"At most this many runs a second; 0 is without limit."`
+	Limit   float64  `json:"limit,omitempty" doc:"At most this many runs a second; 0 leaves it to the engine, which holds up only what never comes to rest."`
 	Burst   int      `json:"burst,omitempty" doc:"How many runs may exceed the limit at once."`
 	Sema    []string `json:"sema,omitempty" doc:"Semaphores of the host to hold while applying, each as name:count."`
 	Timeout Duration `json:"timeout,omitempty" unit:"s" doc:"Give up a check or an apply after this time; a bare number is in seconds."`

@@ -75,20 +75,28 @@ func (r *Runner) Swap(p *Program, revision int64) error {
 	return nil
 }
 
-// Status tells how the host stands. A caller that also asks the world how far it has got asks that
+// Status tells how the host stands, as of one moment. A caller that also asks the world how far it has got asks that
 // first: what the world had handed over by then is accounted for in Status.
 func (r *Runner) Status() Status {
-	s := r.snapshot.Load()
-	return Status{Settled: r.busy.settled(), Revision: s.revision, Counts: s.counts}
+	for {
+		s, settled := r.snapshot.Load(), r.busy.settled()
+		if r.snapshot.Load() == s { // so it was in force when settled was looked up
+			return Status{Settled: settled, Revision: s.revision, Counts: s.counts}
+		}
+	}
 }
+
+// noop reports whether n is only to be reported on.
+func (r *Runner) noop(n Node) bool { return r.cfg.Noop || n.Meta.Noop }
 
 // Moved receives when Status may have changed. It has one reader.
 func (r *Runner) Moved() <-chan struct{} { return r.busy.signal }
 
-// Run works until ctx is done, then stops what is in flight and returns.
+// Run works until ctx is done, then stops what is in flight and returns. It is called once. Work that
+// it had to leave undone keeps Status from being settled.
 func (r *Runner) Run(ctx context.Context) {
 	l := newLoop(ctx, r)
-	defer l.stop()
+	defer l.end()
 	for {
 		select {
 		case <-ctx.Done():

@@ -1,15 +1,17 @@
 package engine
 
-import "time"
+import (
+	"reflect"
+	"time"
+)
 
 // want hears from a worker that its resource is to be checked.
 func (l *loop) want(w *worker) {
 	n := l.nodes[w.node.ID]
-	if n == nil || n.worker != w || w.ctx.Err() != nil {
-		l.busy.add(-1) // on its way out
+	if n == nil || n.worker != w || w.ctx.Err() != nil { // on its way out
 		return
 	}
-	n.asked, n.counted = true, true
+	n.asked = true
 	l.evaluate(n)
 	l.publish()
 }
@@ -24,16 +26,17 @@ func (l *loop) evaluate(n *node) {
 	switch {
 	case blocker != nil:
 		l.skip(n, blocker)
-	case !ready:
+	case ready:
+		l.setState(n, Running)
+		n.asked = false
+		n.refresh, n.refreshing = false, n.refresh
+		n.worker.begin()
+		n.worker.grant <- n.refreshing
+	default:
+		n.worker.block(false)
 		if n.state == Skipped {
 			l.setState(n, Waiting)
-			l.count(n)
 		}
-	default:
-		l.count(n)
-		l.setState(n, Running)
-		n.asked, n.counted = false, false // the worker answers for it from here on
-		n.worker.grant <- struct{}{}
 	}
 }
 
@@ -41,95 +44,94 @@ func (l *loop) evaluate(n *node) {
 func (l *loop) blocker(n *node) (failed *node, ready bool) {
 	ready = true
 	for _, arc := range l.graph.In(n.ID) {
-		switch dep := l.nodes[arc.Key]; {
-		case dep == nil: // to be started by the rebuild under way
-			ready = false
-		case dep.state == Failed || dep.state == Skipped:
+		dep := l.nodes[arc.Key]
+		switch dep.state {
+		case Failed, Skipped:
 			return dep, false
-		case dep.state != OK && dep.state != Differs, dep.worker.marked():
+		case OK, Differs:
+			ready = ready && !dep.worker.stale()
+		default:
 			ready = false
 		}
 	}
 	return nil, ready
 }
 
+// skip gives up on a node until its blocker recovers.
 func (l *loop) skip(n *node, blocker *node) {
 	if n.state != Skipped {
+		why := "failed"
+		if blocker.state == Skipped {
+			why = "was skipped"
+		}
 		l.setState(n, Skipped)
-		l.observe(Event{Resource: n.ID, State: Skipped, Err: "needs " + blocker.ID.String() + ", which " + verb(blocker.state)})
+		l.observe(n, Event{Err: "needs " + blocker.ID.String() + ", which " + why})
 		l.evaluateDependents(n)
-	}
-	if n.counted {
-		n.counted = false
 		l.publish()
-		l.busy.add(-1)
 	}
-}
-
-func verb(s State) string {
-	if s == Skipped {
-		return "was skipped"
-	}
-	return "failed"
-}
-
-// count makes sure that busy counts the run that n waits for.
-func (l *loop) count(n *node) {
-	if !n.counted {
-		n.counted = true
-		l.busy.add(1)
-	}
+	n.worker.block(true)
 }
 
 // finish hears from a worker how a run ended.
 func (l *loop) finish(o outcome) {
 	n := l.nodes[o.worker.node.ID]
-	if n == nil || n.worker != o.worker {
-		l.busy.add(-1) // it was counted until now
+	if n == nil || n.worker != o.worker { // it was left behind
 		return
 	}
-	before := n.state
 	l.setState(n, o.state)
+	n.refresh, n.refreshing = n.refresh || n.refreshing && o.state == Failed, false
 	if o.applied && !n.changed {
 		n.changed = true
 		l.changed++
 	}
-	if o.tells() {
-		l.observe(Event{
-			Resource: n.ID, State: o.state, Changes: o.changes, Refresh: o.refreshed, Err: o.reason(), Took: o.took,
-		})
-	}
-	if o.moved() {
-		l.rouse(n)
-	}
-	if before != o.state || o.moved() {
-		l.evaluateDependents(n)
-	}
+	l.tell(n, o)
+	l.evaluateDependents(n)
 	l.publish()
-	l.busy.add(-1)
+	n.worker.rest()
 }
 
-// rouse has the dependents of a node that changed checked, and refreshed over a notify edge.
-func (l *loop) rouse(n *node) {
+// tell lets the observer and the dependents know what there is to say about an outcome.
+func (l *loop) tell(n *node, o outcome) {
+	would := o.state == Differs && !reflect.DeepEqual(n.would, o.changes)
+	well := o.err == nil && (n.told == Failed || n.told == Skipped)
+	n.would = nil
+	if o.state == Differs {
+		n.would = o.changes
+	}
+	if o.applied || would || well || o.err != nil {
+		e := Event{Changes: o.changes, Refresh: o.refreshed, Took: o.took}
+		if o.err != nil {
+			e.Err = o.err.Error()
+		}
+		l.observe(n, e)
+	}
+	if o.applied || would {
+		l.rouse(n, o.applied)
+	}
+}
+
+// rouse has the dependents of a node that changed checked, and refreshed over a notify edge. If it
+// only would have changed, then those that would be refreshed say so.
+func (l *loop) rouse(n *node, applied bool) {
 	for _, arc := range l.graph.Out(n.ID) {
 		dependent := l.nodes[arc.Key]
-		if arc.Edge.Notify {
-			dependent.worker.refresh.Store(true)
+		if !applied && !(arc.Edge.Notify && l.noop(dependent.Node)) {
+			continue
 		}
+		dependent.refresh = dependent.refresh || arc.Edge.Notify
 		dependent.worker.rouse()
 	}
 }
 
 func (l *loop) evaluateDependents(n *node) {
 	for _, arc := range l.graph.Out(n.ID) {
-		if dependent := l.nodes[arc.Key]; dependent != nil {
-			l.evaluate(dependent)
-		}
+		l.evaluate(l.nodes[arc.Key])
 	}
 }
 
-func (l *loop) observe(e Event) {
-	e.Time = time.Now()
+func (l *loop) observe(n *node, e Event) {
+	n.told = n.state
+	e.Time, e.Resource, e.State = time.Now(), n.ID, n.state
 	if l.cfg.Observe != nil {
 		l.cfg.Observe(e)
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,13 +16,18 @@ const maxRuns = 512
 // shared is what the workers of one host compete for.
 type shared struct {
 	slots chan struct{}
+	deaf  chan struct{} // closed when the loop hears no worker any more
 
 	mu    sync.Mutex
 	semas map[string]chan struct{}
 }
 
 func newShared() *shared {
-	return &shared{slots: make(chan struct{}, maxRuns), semas: map[string]chan struct{}{}}
+	return &shared{
+		slots: make(chan struct{}, maxRuns),
+		deaf:  make(chan struct{}),
+		semas: map[string]chan struct{}{},
+	}
 }
 
 // slot waits for leave to run.
@@ -29,22 +35,25 @@ func (s *shared) slot(ctx context.Context) (release func(), err error) {
 	return acquire(ctx, s.slots)
 }
 
-// hold waits until it holds one of each of the semaphores, each given as name:count. They are
-// taken in the order of their names, so that two resources cannot wait for each other.
+// hold waits until it holds one of each of the semaphores, each given as name:count. All take them
+// in one order, so that no two resources wait for each other.
 func (s *shared) hold(ctx context.Context, semas []string) (release func(), err error) {
+	sizes := map[string]int{} // by name:count, however that is spelled
+	for _, sema := range semas {
+		name, size, err := ParseSema(sema)
+		if err != nil {
+			return nil, err
+		}
+		sizes[fmt.Sprintf("%s:%d", name, size)] = size
+	}
 	var held []func()
 	release = func() {
 		for _, f := range held {
 			f()
 		}
 	}
-	for _, sema := range slices.Compact(slices.Sorted(slices.Values(semas))) {
-		name, size, err := ParseSema(sema)
-		if err != nil {
-			release()
-			return nil, err
-		}
-		f, err := acquire(ctx, s.sema(name, size))
+	for _, key := range slices.Sorted(maps.Keys(sizes)) {
+		f, err := acquire(ctx, s.sema(key, sizes[key]))
 		if err != nil {
 			release()
 			return nil, err
@@ -55,10 +64,9 @@ func (s *shared) hold(ctx context.Context, semas []string) (release func(), err 
 }
 
 // sema returns the semaphore of that name and size. One of another size is another one.
-func (s *shared) sema(name string, size int) chan struct{} {
+func (s *shared) sema(key string, size int) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := fmt.Sprintf("%s:%d", name, size)
 	if s.semas[key] == nil {
 		s.semas[key] = make(chan struct{}, size)
 	}
