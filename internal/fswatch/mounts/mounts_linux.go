@@ -28,28 +28,28 @@ func List() ([]string, error) {
 
 // A Watcher tells of every mount and unmount after it was made.
 type Watcher struct {
-	table  *os.File
+	table  int // a bare descriptor: Go's own poller would take the news away
 	before map[string]string
 }
 
 // NewWatcher returns a Watcher; Watch gives back what it holds.
 func NewWatcher() (*Watcher, error) {
-	f, err := os.Open(table)
+	fd, err := unix.Open(table, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("watch mounts: %w", err)
+		return nil, fmt.Errorf("watch mounts: open %s: %w", table, err)
 	}
 	before, err := read()
 	if err != nil {
-		f.Close()
+		unix.Close(fd)
 		return nil, err
 	}
-	return &Watcher{f, before}, nil
+	return &Watcher{fd, before}, nil
 }
 
 // Watch calls changed with the points at which something was mounted or unmounted, whenever that
 // happens; with none if it cannot tell where. It returns nil when ctx is done.
 func (w *Watcher) Watch(ctx context.Context, changed func(points []string)) error {
-	defer w.table.Close()
+	defer unix.Close(w.table)
 	done, cancel, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("watch mounts: %w", err)
@@ -63,7 +63,7 @@ func (w *Watcher) Watch(ctx context.Context, changed func(points []string)) erro
 	}()
 	for {
 		fds := []unix.PollFd{
-			{Fd: int32(w.table.Fd()), Events: unix.POLLPRI},
+			{Fd: int32(w.table), Events: unix.POLLPRI},
 			{Fd: int32(done.Fd()), Events: unix.POLLIN},
 		}
 		if _, err := unix.Poll(fds, -1); err != nil && !errors.Is(err, unix.EINTR) {
