@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
 
@@ -52,6 +53,9 @@ func (o Options) connect() (*clientv3.Client, error) {
 		Backoff:           backoff.Config{BaseDelay: retryPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxReconnect},
 		MinConnectTimeout: tryTimeout,
 	})}
+	if config.ServerName != "" {
+		dial = append(dial, grpc.WithTransportCredentials(namedTLS{credentials.NewTLS(config), config.ServerName}))
+	}
 	if o.Dialer != nil {
 		dial = append(dial, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return o.Dialer(ctx)
@@ -65,6 +69,21 @@ func (o Options) connect() (*clientv3.Client, error) {
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               newZap(o.Log, quietly(), func(string) {}),
 	})
+}
+
+// namedTLS expects the server to have this name, and not that of the endpoint, which may be the end
+// of a tunnel.
+type namedTLS struct {
+	credentials.TransportCredentials
+	name string
+}
+
+func (n namedTLS) ClientHandshake(ctx context.Context, _ string, c net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return n.TransportCredentials.ClientHandshake(ctx, n.name, c)
+}
+
+func (n namedTLS) Clone() credentials.TransportCredentials {
+	return namedTLS{n.TransportCredentials.Clone(), n.name}
 }
 
 // quietly returns a true: what etcd's client says of errors, it returns as well.

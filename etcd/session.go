@@ -86,10 +86,13 @@ func (s *session) again() {
 func (s *session) acquire(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
 	case s.writing <- struct{}{}:
-		return nil
+		if ctx.Err() == nil {
+			return nil
+		}
+		s.release()
 	}
+	return ctx.Err()
 }
 
 func (s *session) release() { <-s.writing }
