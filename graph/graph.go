@@ -86,10 +86,11 @@ func (g *Graph[K, V, E]) Clone() *Graph[K, V, E] {
 	for _, k := range g.keys {
 		c.Add(k, g.vertices[k])
 	}
-	for _, k := range g.keys {
-		for _, a := range g.out[k] {
-			c.Connect(k, a.Key, a.Edge)
-		}
+	for k := range g.out {
+		c.out[k] = g.Out(k)
+	}
+	for k := range g.in {
+		c.in[k] = g.In(k)
 	}
 	return c
 }
@@ -113,6 +114,10 @@ func (g *Graph[K, V, E]) Sort() ([]K, error) {
 		done = 2
 	)
 	mark := make(map[K]int, len(g.keys))
+	added := make(map[K]int, len(g.keys))
+	for i, k := range g.keys {
+		added[k] = i
+	}
 	order := make([]K, 0, len(g.keys))
 	var path []K
 	var visit func(K) error
@@ -127,7 +132,9 @@ func (g *Graph[K, V, E]) Sort() ([]K, error) {
 		}
 		mark[k] = open
 		path = append(path, k)
-		for _, a := range g.in[k] {
+		before := g.In(k)
+		slices.SortFunc(before, func(a, b Arc[K, E]) int { return added[a.Key] - added[b.Key] })
+		for _, a := range before {
 			if err := visit(a.Key); err != nil {
 				return err
 			}
