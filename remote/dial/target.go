@@ -159,7 +159,7 @@ func (t Target) String() string {
 	case t.User == "":
 		return host
 	case strings.Contains(t.User, ":"):
-		return scheme + url.PathEscape(t.User) + "@" + strings.Replace(host, "%", "%25", 1)
+		return scheme + strings.NewReplacer("%", "%25", ":", "%3A").Replace(t.User) + "@" + strings.Replace(host, "%", "%25", 1)
 	}
 	return t.User + "@" + host
 }
