@@ -16,6 +16,9 @@ func (s *Session) connect(ctx context.Context) (*host, error) {
 	begin := time.Now()
 	var retry backoff
 	for attempt := 1; ; attempt++ {
+		if ctx.Err() != nil {
+			return nil, atStep(StepConnect, context.Cause(ctx))
+		}
 		s.event(Connecting{Attempt: attempt})
 		c, err := s.dialer.Dial(ctx, s.target)
 		if err == nil {

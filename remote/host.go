@@ -17,6 +17,7 @@ const (
 	writesInFlight = 64                    // SFTP requests at once: what a long round trip needs
 	freeing        = 2 * time.Second       // how long sshd may take to free a session we closed
 	freeingPoll    = 50 * time.Millisecond // how often we look
+	answerIn       = 5 * time.Second       // how long a host whose connection is in doubt may be silent
 	maxGreeting    = 64 << 10              // bytes that a login script may print in front of SFTP
 )
 
@@ -73,6 +74,29 @@ func (h *host) gone() bool {
 	default:
 		return false
 	}
+}
+
+// lost reports whether the connection is lost, which what failed on it may show before it does:
+// it asks the host, and cuts a connection on which no answer comes.
+func (h *host) lost() bool {
+	answered := make(chan error, 1)
+	go func() {
+		_, _, err := h.client.SendRequest("keepalive@openssh.com", true, nil)
+		answered <- err
+	}()
+	timer := time.NewTimer(answerIn)
+	defer timer.Stop()
+	select {
+	case err := <-answered:
+		if err == nil {
+			return false
+		}
+	case <-timer.C:
+	case <-h.dead:
+	}
+	h.closer()
+	<-h.dead
+	return true
 }
 
 // session opens a session; release closes it, and may be called again.

@@ -40,6 +40,7 @@ type script struct {
 	in    io.WriteCloser
 	out   *bufio.Reader
 	nonce string
+	eof   func() // ends stdin
 	end   func() // frees the session and stops watching the context
 	ctx   context.Context
 }
@@ -63,7 +64,7 @@ func (h *host) script(ctx context.Context, body, call string, vars ...variable) 
 	}
 	limit, cancel := context.WithTimeout(ctx, scriptTime)
 	stop := context.AfterFunc(limit, func() {
-		s.in.Close()
+		s.eof()
 		time.AfterFunc(scriptGrace, release)
 	})
 	s.end = sync.OnceFunc(func() {
@@ -93,6 +94,7 @@ func (s *script) start(text string) error {
 	if s.in, err = s.sess.StdinPipe(); err != nil {
 		return err
 	}
+	s.eof = sync.OnceFunc(func() { s.in.Close() })
 	out, err := s.sess.StdoutPipe()
 	if err != nil {
 		return err
@@ -135,7 +137,7 @@ func (s *script) tell(line string) error {
 // finish waits until the script has ended; closing its stdin makes one that waits for an answer
 // undo its work.
 func (s *script) finish() {
-	s.in.Close()
+	s.eof()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

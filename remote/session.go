@@ -112,6 +112,9 @@ func (s *Session) stopping() bool {
 // only when the time that Stop was given is over.
 func (s *Session) until(ctx context.Context, patient bool) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if s.stopping() && !patient {
+		cancel(errStopped)
+	}
 	go func() {
 		select {
 		case <-s.stop:
@@ -190,7 +193,7 @@ func (s *Session) onLink(ctx context.Context, f func(context.Context, *link) err
 		l, news := s.use()
 		if l != nil {
 			err := l.do(ctx, f)
-			if err == nil || l.ctx.Err() == nil && !l.host.gone() || ctx.Err() != nil {
+			if err == nil || ctx.Err() != nil || l.ctx.Err() == nil && !l.host.lost() {
 				return err
 			}
 		}

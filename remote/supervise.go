@@ -70,7 +70,7 @@ func (s *Session) tend(ctx context.Context, h *host) (over bool, err error) {
 			return true, s.leave(h, nil)
 		case ctx.Err() != nil:
 			return true, s.leave(h, context.Cause(ctx))
-		case h.gone():
+		case h.lost():
 			return false, err
 		case s.stopping():
 			return true, s.leave(h, nil)
