@@ -146,7 +146,7 @@ func (r *report) prefix(p position) string {
 // one: who cannot tell where a value ends has to hide too much.
 func (r *report) hideUnread(line int) {
 	names := r.allSecrets()
-	for i, text := range r.lines[:min(line, len(r.lines))] {
+	for i, text := range r.lines[:line] {
 		for _, name := range names {
 			key := strings.Index(text, name)
 			switch {

@@ -56,6 +56,9 @@ func (r *report) syntax(err error) {
 	if strings.Contains(e.Message, "unexpected end of stream") && e.ContextMark.Line > 0 {
 		p = position{e.ContextMark.Line, e.ContextMark.Column}
 	}
+	if last := len(r.lines); p.line > last { // the reader sees a line behind the last
+		p = position{last, len([]rune(r.lines[last-1])) + 1}
+	}
 	r.hideUnread(p.line)
 	message, hint := r.explain(e, p)
 	r.fail(p, hint, "%s", message)
