@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -15,12 +14,13 @@ import (
 	"time"
 )
 
-const bootTimeout = 60 * time.Second
+const bootTimeout = 2 * time.Minute
 
 // rebooted is how nspawn exits when the host asked for a reboot.
 const rebooted = 133
 
-// Start powers the host on and returns when it serves SSH. It does nothing to a running host.
+// Start powers the host on and returns when it has booted and serves SSH. It does nothing to a
+// running host.
 func (h *Host) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
@@ -49,6 +49,11 @@ func (h *Host) Start(ctx context.Context) error {
 }
 
 func (h *Host) boot(ctx context.Context) error {
+	console, err := os.OpenFile(h.Console(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
 	ready, path, err := h.listenReady()
 	if err != nil {
 		return err
@@ -60,23 +65,16 @@ func (h *Host) boot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	console, err := os.OpenFile(h.Console(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer console.Close()
 	cmd.Stdout, cmd.Stderr = console, console
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
-	go h.supervise(cmd, exited)
 	go func() {
-		select {
-		case <-exited:
-			ready.Close()
-		case <-ctx.Done():
-		}
+		cmd.Wait()
+		ready.Close()
+		close(exited)
+		h.restart(cmd.ProcessState.ExitCode())
 	}()
 	err = h.awaitReady(ctx, ready, identify(cmd.Process.Pid))
 	if err == nil {
@@ -87,11 +85,9 @@ func (h *Host) boot(ctx context.Context) error {
 	return err
 }
 
-// supervise reaps the container, and starts it again if it ended because the host rebooted.
-func (h *Host) supervise(cmd *exec.Cmd, exited chan<- struct{}) {
-	cmd.Wait()
-	close(exited)
-	if cmd.ProcessState.ExitCode() != rebooted || h.lab.ctx.Err() != nil {
+// restart starts the host again if its container ended because the host rebooted.
+func (h *Host) restart(exitCode int) {
+	if exitCode != rebooted {
 		return
 	}
 	if err := h.Start(h.lab.ctx); err != nil && h.lab.ctx.Err() == nil {
@@ -162,34 +158,26 @@ func (h *Host) awaitReady(ctx context.Context, ready *net.UnixConn, supervisor p
 			booted = booted || line == "READY=1"
 		}
 	}
-	return h.awaitSSH(ctx)
+	if !h.lab.state.Light {
+		return nil // systemd says that it is ready after sshd has said so
+	}
+	return h.awaitSSHD(ctx, leader)
 }
 
-// awaitSSH returns when sshd greets.
-func (h *Host) awaitSSH(ctx context.Context) error {
-	var d net.Dialer
+// awaitSSHD returns when sshd listens, which it does before it writes its id. It looks from
+// inside, as a host that is cut off must be able to start as well.
+func (h *Host) awaitSSHD(ctx context.Context, leader process) error {
+	pidFile := filepath.Join("/proc", strconv.Itoa(leader.PID), "root/run/sshd.pid")
 	for {
-		err := func() error {
-			try, cancel := context.WithTimeout(ctx, 2*time.Second)
-			defer cancel()
-			conn, err := d.DialContext(try, "tcp", net.JoinHostPort(h.Addr.String(), "22"))
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			defer context.AfterFunc(try, func() { conn.Close() })()
-			line, err := bufio.NewReader(conn).ReadString('\n')
-			if err == nil && !strings.HasPrefix(line, "SSH-") {
-				err = fmt.Errorf("unexpected greeting %q", line)
-			}
-			return err
-		}()
-		if err == nil {
+		if b, err := os.ReadFile(pidFile); err == nil && len(b) > 0 {
 			return nil
+		}
+		if !leader.alive() {
+			return errors.New("it ended before its sshd was ready")
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for its sshd: %w", err)
+			return fmt.Errorf("wait for its sshd: %w", ctx.Err())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

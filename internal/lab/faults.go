@@ -2,11 +2,13 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
 )
+
+// downTimeout is long because an orderly shutdown waits for the host's services.
+const downTimeout = time.Minute
 
 // Crash ends every process of the host at once, as a power cut would. Its disk stays.
 func (h *Host) Crash(ctx context.Context) error {
@@ -24,7 +26,7 @@ func (h *Host) Crash(ctx context.Context) error {
 }
 
 func (h *Host) awaitDown(ctx context.Context, supervisor process) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
 	if err := waitGone(ctx, supervisor.PID); err != nil {
 		return fmt.Errorf("host %s does not go down: %w", h.Name, err)
@@ -50,16 +52,19 @@ func (h *Host) Reboot(ctx context.Context) error {
 	return h.Start(ctx)
 }
 
-// Cut takes the host off the network: what others send it is lost without an answer.
-func (h *Host) Cut(ctx context.Context) error {
-	_, err := run(ctx, nil, "ip", "link", "set", h.port(), "down")
-	return err
-}
+// Cut takes the host off the network: what it and others send is lost without a word. The host
+// itself sees its link up, as it would were the cut some routers away.
+func (h *Host) Cut(ctx context.Context) error { return h.setPort(ctx, "disabled", "0") }
 
 // Heal undoes Cut.
-func (h *Host) Heal(ctx context.Context) error {
-	_, err := run(ctx, nil, "ip", "link", "set", h.port(), "up")
-	return err
+func (h *Host) Heal(ctx context.Context) error { return h.setPort(ctx, "forwarding", "3") }
+
+func (h *Host) setPort(ctx context.Context, word, state string) error {
+	_, err := run(ctx, nil, "bridge", "link", "set", "dev", h.port(), "state", state)
+	if err != nil {
+		return fmt.Errorf("set network of host %s to %s: %w", h.Name, word, err)
+	}
+	return nil
 }
 
 // SlowDown limits the host's network to a rate such as "10mbit" in each direction; "" lifts it.
@@ -81,16 +86,14 @@ func (h *Host) SlowDown(ctx context.Context, rate string) error {
 	return nil
 }
 
-var errNotMounted = errors.New("nothing was filled there")
-
 const fillFile = ".spore-lab-fill"
 
 // LimitDisk puts a small file system of the given size, such as "64m", over a directory of the
 // host, with the directory's present content. It goes with the next crash or reboot.
 func (h *Host) LimitDisk(ctx context.Context, dir, size string) error {
 	const script = `set -e
-mkdir -p "$1"; t=$(mktemp -d); mount -t tmpfs -o size="$2",mode=755 spore-lab-limit "$t"
-cp -a "$1/." "$t/"; mount --move "$t" "$1" 2>/dev/null || { mount --bind "$t" "$1"; umount "$t"; }; rmdir "$t"`
+mkdir -p "$1"; t=$(mktemp -d); mount -t tmpfs -o size="$2" spore-lab-limit "$t"
+cp -a "$1/." "$t/"; mount --bind "$t" "$1"; umount "$t"; rmdir "$t"`
 	_, err := h.Run(ctx, "sh", "-c", script, "sh", dir, size)
 	return err
 }
@@ -113,8 +116,6 @@ func (h *Host) FillDisk(ctx context.Context, dir string) error {
 
 // FreeDisk gives back the space that FillDisk took.
 func (h *Host) FreeDisk(ctx context.Context, dir string) error {
-	if _, err := h.Run(ctx, "rm", filepath.Join(dir, fillFile)); err != nil {
-		return fmt.Errorf("free disk of host %s: %w: %w", h.Name, errNotMounted, err)
-	}
-	return nil
+	_, err := h.Run(ctx, "rm", filepath.Join(dir, fillFile))
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // tools maps each program that a lab runs to the Debian package that brings it.
@@ -16,6 +17,7 @@ var tools = [][2]string{
 	{"debootstrap", "debootstrap"},
 	{"systemd-nspawn", "systemd-container"},
 	{"ip", "iproute2"},
+	{"bridge", "iproute2"},
 	{"tc", "iproute2"},
 	{"ssh", "openssh-client"},
 	{"nsenter", "util-linux"},
@@ -89,6 +91,9 @@ func run(ctx context.Context, stdin []byte, argv ...string) ([]byte, error) {
 	}
 	cmd := exec.CommandContext(ctx, path, argv[1:]...)
 	cmd.Stdin = bytes.NewReader(stdin)
+	// What it starts ends with it, and a ^C at the terminal reaches only the lab's owner.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return output(cmd, argv[0])
 }
 

@@ -67,6 +67,9 @@ func Up(ctx context.Context, n int, opts Options) (*Lab, error) {
 	if opts.Name != "" && !nameRule.MatchString(opts.Name) {
 		return nil, fmt.Errorf("start lab: name %q: use lower-case letters, digits and dashes", opts.Name)
 	}
+	if opts.Light && opts.Logind {
+		return nil, errors.New("start lab: light hosts have no systemd and so no sessions of it")
+	}
 	log := opts.Log
 	if log == nil {
 		log = slog.Default()
@@ -104,12 +107,22 @@ func (l *Lab) start(ctx context.Context, image string, opts Options) error {
 	if err := l.populate(ctx, image, opts.Logind); err != nil {
 		return fmt.Errorf("prepare hosts: %w", err)
 	}
-	if err := l.state.Subnet.connect(ctx, l.state.Hosts, opts.Isolated); err != nil {
+	if err := l.connect(ctx); err != nil {
 		return fmt.Errorf("connect hosts: %w", err)
 	}
 	return each(ctx, len(l.Hosts), func(ctx context.Context, i int) error {
 		return l.Hosts[i].Start(ctx)
 	})
+}
+
+// connect takes turns with other labs: ip netns add is not safe against itself.
+func (l *Lab) connect(ctx context.Context) error {
+	unlock, err := lockAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return l.state.Subnet.connect(ctx, l.state.Hosts, l.state.Isolated)
 }
 
 // open makes the handle of a lab from its state.

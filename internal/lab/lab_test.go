@@ -51,7 +51,7 @@ func inside(t *testing.T, h *lab.Host, argv ...string) string {
 // eventually waits for what becomes true by itself.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -89,15 +89,15 @@ func TestLab(t *testing.T) {
 				t.Errorf("host %s says it is %q", h.Name, got)
 			}
 		}
-		if got := mustSSH(t, l, a.Addr.String(), "hostname"); got != "a" {
-			t.Errorf("by address: %q", got)
+		for _, target := range []string{a.Addr.String(), "root@" + a.Addr6.String()} {
+			if got := mustSSH(t, l, target, "hostname"); got != "a" {
+				t.Errorf("by %s: %q", target, got)
+			}
 		}
 		if got := inside(t, a, "systemctl", "is-system-running"); got != "running" {
 			t.Errorf("systemd is %s", got)
 		}
-		if !connects(t, a, b) {
-			t.Error("a does not reach b")
-		}
+		eventually(t, "a connection from a to b", func() bool { return connects(t, a, b) })
 		if got := inside(t, a, "stat", "-c", "%a %U", "/"); got != "755 root" {
 			t.Errorf("root directory is %s", got)
 		}
@@ -118,6 +118,10 @@ func TestLab(t *testing.T) {
 		must(t, b.Cut(t.Context()))
 		if reaches(b) || connects(t, a, b) {
 			t.Error("b is reached though cut off")
+		}
+		must(t, b.Reboot(t.Context())) // from within: nobody reaches it
+		if reaches(b) {
+			t.Error("a reboot healed the cut")
 		}
 		must(t, b.Heal(t.Context()))
 		eventually(t, "b reached again", func() bool { return reaches(b) && connects(t, a, b) })

@@ -132,7 +132,7 @@ os.setsid(); [os.close(i) for i in range(3)]; time.sleep(1000)'`)
 }
 
 func TestContextEndsLab(t *testing.T) {
-	probe := labtest.For(t, 1, lab.Options{Light: true}) // skips where there can be no lab
+	probe := labtest.For(t, 1, lab.Options{Light: true})
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	l, err := lab.Up(ctx, 1, lab.Options{})

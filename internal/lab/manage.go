@@ -18,7 +18,15 @@ type Status struct {
 }
 
 // List tells which labs there are on the machine.
-func List() []Status {
+func List(ctx context.Context) ([]Status, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
+	unlock, err := lockAll(ctx) // asking for a lab's lock must not disturb one being made
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	var out []Status
 	for _, name := range names() {
 		st := Status{Name: name}
@@ -32,7 +40,7 @@ func List() []Status {
 		}
 		out = append(out, st)
 	}
-	return out
+	return out, nil
 }
 
 // Open gives a handle on a lab of another process, for its hosts' sake; it can't be closed.

@@ -49,6 +49,7 @@ func (l *Lab) sshConfig() string {
 	var b strings.Builder
 	for _, h := range l.Hosts {
 		fmt.Fprintf(&b, "Host %s %s\n  HostName %s\n", h.Name, h.Addr, h.Addr)
+		fmt.Fprintf(&b, "Host %s\n  HostName %s\n", h.Addr6, h.Addr6)
 		fmt.Fprintf(&b, "Host %s.delayed\n  HostName %s\n  Port %d\n", h.Name, h.delayAddr(), delayPort)
 	}
 	// In OpenSSH's words the first value wins, so these stand for every host above.

@@ -56,14 +56,13 @@ func (h *Host) restartSSHD(ctx context.Context) error {
 	// systemd refuses a unit that is restarted often, unless its past is forgotten.
 	script := "systemctl reset-failed ssh && systemctl restart ssh"
 	if h.lab.state.Light {
-		script = `p=$(cat /run/sshd.pid) && kill $p && while [ -d /proc/$p ]; do :; done; /usr/sbin/sshd`
+		script = `p=$(cat /run/sshd.pid) && kill $p && while [ -d /proc/$p ]; do sleep 0.01; done
+rm -f /run/sshd.pid; /usr/sbin/sshd && while [ ! -s /run/sshd.pid ]; do sleep 0.01; done`
 	}
-	if _, err := h.Run(ctx, "sh", "-c", script); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return h.awaitSSH(ctx)
+	_, err := h.Run(ctx, "sh", "-c", script)
+	return err
 }
 
 // AddUser makes a user with a home and bash, who logs in with the password or with the lab's key.

@@ -19,6 +19,9 @@ const (
 	cacheDir = "/var/cache/spore-lab"
 )
 
+// destroyTimeout allows for hundreds of hosts on a busy machine.
+const destroyTimeout = 2 * time.Minute
+
 // state is what another process must know to use a lab, or to take away a dead one's remains.
 type state struct {
 	Name     string   `json:"name"`
@@ -158,7 +161,7 @@ func sweep(ctx context.Context, log *slog.Logger) error {
 // destroy ends every process of the lab and removes all that it made. It can be repeated, and
 // works on a lab that was only half made.
 func (s *state) destroy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, destroyTimeout)
 	defer cancel()
 	var errs []error
 	note := func(err error) {

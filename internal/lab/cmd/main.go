@@ -45,7 +45,11 @@ func list() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List labs", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			for _, s := range lab.List() {
+			labs, err := lab.List(cmd.Context())
+			if err != nil {
+				return err
+			}
+			for _, s := range labs {
 				word := "alive"
 				if !s.Alive {
 					word = "dead"

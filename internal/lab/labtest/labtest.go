@@ -12,9 +12,9 @@ import (
 	"spore/internal/lab"
 )
 
-// For brings up a lab of n hosts that ends with the test. Where labs are impossible, without
-// root or Linux, the test is skipped; but a CI run as root fails instead.
-func For(t testing.TB, n int, opts lab.Options) *lab.Lab {
+// Need skips the test where labs are impossible: without root, or on a system that is not Linux.
+// A CI run as root is never skipped: what it misses is a failure.
+func Need(t testing.TB) {
 	t.Helper()
 	strict := os.Getenv("CI") == "true" && os.Geteuid() == 0
 	switch {
@@ -24,6 +24,12 @@ func For(t testing.TB, n int, opts lab.Options) *lab.Lab {
 	case os.Geteuid() != 0:
 		t.Skip("lab hosts need root")
 	}
+}
+
+// For brings up a lab of n hosts that ends with the test, or skips it as Need does.
+func For(t testing.TB, n int, opts lab.Options) *lab.Lab {
+	t.Helper()
+	Need(t)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.NewTextHandler(writer{t}, nil))
 	}
