@@ -157,7 +157,7 @@ func judge(err error, names map[string]bool) error {
 func oddValues(t reflect.Type) []reflect.Value {
 	switch t.Kind() {
 	case reflect.String:
-		return convert(t, "", "x", "/", "../..", "a\x00b", "\xff\xfe", "-1", strings.Repeat("long", 1<<14), "ünï cödé\n")
+		return convert(t, "", "x", "/", "../..", "a\x00b", "\xff\xfe", "-1", strings.Repeat("long", 1<<12), "ünï cödé\n")
 	case reflect.Bool:
 		return convert(t, false, true)
 	case reflect.Int, reflect.Int64:
