@@ -16,6 +16,7 @@ var errRefused = errors.New("no further method is left")
 // that it would take that method.
 type methods struct {
 	login      *login
+	conn       *stream
 	identities []identity
 	listed     bool // identities holds what there is
 	urlUsed    bool
@@ -26,6 +27,9 @@ type methods struct {
 
 // next is an ssh.ClientAuthCallback.
 func (m *methods) next(auth *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
+	if err := m.conn.failure(); err != nil {
+		return nil, err // the library would go on, and ask the person in vain
+	}
 	for _, name := range m.login.settings.methods {
 		if !slices.Contains(auth.AllowedMethods, name) {
 			continue

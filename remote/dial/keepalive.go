@@ -9,11 +9,12 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// A stream is a connection that knows when it last heard from its peer.
+// A stream is a connection that knows when it last heard from its peer, and what broke it.
 type stream struct {
 	net.Conn
-	epoch time.Time
-	heard atomic.Int64 // nanoseconds after epoch
+	epoch  time.Time
+	heard  atomic.Int64 // nanoseconds after epoch
+	broken atomic.Pointer[error]
 }
 
 func newStream(c net.Conn) *stream { return &stream{Conn: c, epoch: time.Now()} }
@@ -24,7 +25,29 @@ func (s *stream) Read(p []byte) (int, error) {
 	if n > 0 {
 		s.heard.Store(int64(time.Since(s.epoch)))
 	}
+	s.mark(err)
 	return n, err
+}
+
+// Write implements net.Conn.
+func (s *stream) Write(p []byte) (int, error) {
+	n, err := s.Conn.Write(p)
+	s.mark(err)
+	return n, err
+}
+
+func (s *stream) mark(err error) {
+	if err != nil {
+		s.broken.CompareAndSwap(nil, &err)
+	}
+}
+
+// failure is the first error of the stream, io.EOF included, or nil while it works.
+func (s *stream) failure() error {
+	if err := s.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 func (s *stream) silence() time.Duration {

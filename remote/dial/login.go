@@ -27,8 +27,6 @@ type login struct {
 	secrets  bool // a password or code has been sent
 	hungUp   bool // the connection ended before the host had decided
 	done     []func()
-
-	methods *methods
 }
 
 func (l *login) noteTried(what string) {
@@ -79,7 +77,7 @@ func (l *login) finish() {
 
 // handshake speaks SSH over conn. It closes conn when it fails or ctx ends.
 func (l *login) handshake(ctx context.Context, conn *stream) (*Client, error) {
-	config, err := l.config()
+	config, err := l.config(conn)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -115,17 +113,17 @@ func (l *login) handshake(ctx context.Context, conn *stream) (*Client, error) {
 	}
 }
 
-func (l *login) config() (*ssh.ClientConfig, error) {
+func (l *login) config(conn *stream) (*ssh.ClientConfig, error) {
 	s := l.settings
 	check, algorithms, err := l.env.trust.checker(s)
 	if err != nil {
 		return nil, err
 	}
-	l.methods = &methods{login: l}
+	m := &methods{login: l, conn: conn}
 	return &ssh.ClientConfig{
 		Config:            ssh.Config{KeyExchanges: s.kexAlgos, Ciphers: s.ciphers, MACs: s.macs},
 		User:              s.user,
-		AuthCallback:      l.methods.next,
+		AuthCallback:      m.next,
 		HostKeyCallback:   check,
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-spore",
