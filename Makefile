@@ -12,7 +12,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 all: build
 
 build: ## the binary, in bin/
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/spore ./cmd/spore
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/spore ./cmd/spore
 
 demo: build ## the main job, on two real hosts as root on Linux, else on two inside the process
 	@if [ "$$(id -u)" = 0 ] && [ "$$(uname -s)" = Linux ]; then bin/spore demo --lab; else bin/spore demo; fi

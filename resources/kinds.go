@@ -2,9 +2,6 @@
 package resources
 
 import (
-	"io"
-	"log/slog"
-
 	"spore/engine"
 	"spore/internal/fswatch"
 	"spore/resources/exec"
@@ -16,11 +13,8 @@ import (
 	"spore/resources/timer"
 )
 
-// New returns all kinds. They share what is to be had once per process, such as the queue of file
-// events, which is taken from the system when it is first needed and given back by Close; log hears
-// of trouble with it.
-func New(log *slog.Logger) (engine.Kinds, io.Closer) {
-	hub := fswatch.New(log)
+// Kinds returns all kinds. Those that watch files share hub.
+func Kinds(hub *fswatch.Hub) engine.Kinds {
 	return engine.NewKinds(
 		exec.Kind(),
 		file.Kind(hub),
@@ -29,5 +23,5 @@ func New(log *slog.Logger) (engine.Kinds, io.Closer) {
 		noop.Kind(),
 		print.Kind(),
 		timer.Kind(),
-	), hub
+	)
 }

@@ -7,13 +7,15 @@ import (
 	"slices"
 	"testing"
 
+	"spore/internal/fswatch"
 	"spore/resources"
 )
 
 // A kind's package has its name, so the folders tell which kinds there are to list.
 func TestEveryKindIsListed(t *testing.T) {
-	kinds, closer := resources.New(slog.New(slog.DiscardHandler))
-	defer closer.Close()
+	hub := fswatch.New(slog.New(slog.DiscardHandler))
+	defer hub.Close()
+	kinds := resources.Kinds(hub)
 	entries, err := os.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -31,12 +33,5 @@ func TestEveryKindIsListed(t *testing.T) {
 		if kind.Name != name {
 			t.Errorf("%s is listed as %s", kind.Name, name)
 		}
-	}
-}
-
-func TestCloseOfUnusedKinds(t *testing.T) {
-	_, closer := resources.New(slog.New(slog.DiscardHandler))
-	if err := closer.Close(); err != nil {
-		t.Error(err)
 	}
 }

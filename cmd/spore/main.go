@@ -1,0 +1,40 @@
+// Command spore brings graphs of resources to hosts that offer nothing but SSH, and keeps them
+// converged.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	os.Exit(Main(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// stdio are the streams of a command.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs one command line and returns its exit code.
+func Main(ctx context.Context, args []string, s stdio) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitUsage
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code = exit.code
+	}
+	if text := err.Error(); text != "" {
+		fmt.Fprintln(s.err, "spore: "+text)
+	}
+	return code
+}

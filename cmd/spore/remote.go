@@ -1,0 +1,89 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"os/user"
+	"time"
+
+	"spore/engine/manifest"
+	"spore/internal/fleet"
+	"spore/internal/view"
+	"spore/remote"
+	"spore/remote/dial"
+)
+
+const stopBound = 10 * time.Second // of an orderly end
+
+// remote converges the hosts that the manifests name.
+func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifest) (int, error) {
+	hosts, err := fleet.Hosts(manifests)
+	if err != nil {
+		return 0, err
+	}
+	store := fleet.Embedded
+	if len(r.seeds) > 0 {
+		c, err := readCredentials(r.credentials, r.in)
+		if err != nil {
+			return 0, err
+		}
+		store = fleet.External(r.seeds, c)
+	} else if r.noServer {
+		return 0, errNoSeeds
+	}
+	binaries, err := fleet.Binaries()
+	if err != nil {
+		return 0, err
+	}
+	outcome, err := fleet.Run(ctx, kill, fleet.Options{
+		Hosts: hosts, Kinds: r.kinds, Dialer: r.dialer(), Concurrency: r.cconns, ConnectTimeout: r.connectTimeout,
+		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
+		Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
+		Timeout: time.Duration(r.converged), Orphan: r.orphan, StopBound: stopBound, Log: r.log, Sink: r.sink,
+	})
+	for _, h := range outcome.Recaps {
+		r.sink.Emit(view.Record{Time: time.Now(), Type: view.Summary, Host: h.Host, Recap: &h.Recap})
+	}
+	if err != nil {
+		return 0, &exitError{exitFailed, err}
+	}
+	return code(outcome), nil
+}
+
+func code(o fleet.Outcome) int {
+	switch {
+	case o.Interrupted:
+		return exitInterrupted
+	case o.Unreachable():
+		return exitUnreachable
+	case o.Failed():
+		return exitFailed
+	}
+	return exitOK
+}
+
+func (r *runner) dialer() remote.Dialer {
+	d := &dial.Dialer{Config: r.sshConfig, AcceptNew: r.acceptNew, Log: r.log}
+	if r.noInput {
+		return d
+	}
+	if t, err := dial.NewTerminal(); err == nil { // without one nobody can be asked
+		d.Prompt = t
+	}
+	return d
+}
+
+// owner tells who runs this, as user@machine.
+func owner() string {
+	name := "someone"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return name + "@" + hostname()
+}
+
+func hostname() string {
+	name, _ := os.Hostname()
+	return cmp.Or(name, "localhost")
+}

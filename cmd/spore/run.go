@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"spore/engine/manifest"
+	"spore/internal/edits"
+	"spore/internal/view"
+)
+
+// runFlags are the flags of spore run.
+type runFlags struct {
+	remotes, seeds          []string
+	file, hostname          string
+	noServer                bool
+	depth                   int
+	cconns                  int
+	noCaching               bool
+	prefix, tmpPrefix       string
+	converged               seconds
+	noop, diff              bool
+	json, verbose           bool
+	logLevel                string
+	sshConfig               string
+	acceptNew, noInput      bool
+	connectTimeout          time.Duration
+	credentials, dir, owner string
+	orphan                  time.Duration
+}
+
+func newRun(s stdio) *cobra.Command { return newRunCommand(new(runFlags), s) }
+
+// newRunCommand returns spore run, whose flags are kept in f and have their defaults there.
+func newRunCommand(f *runFlags, s stdio) *cobra.Command {
+	f.converged = never
+	c := &cobra.Command{
+		Use:   "run (--remote GRAPH... | --file GRAPH)",
+		Short: "Converge hosts over SSH, or this machine",
+		Long: `run --remote brings each graph to the hosts that it names in its own "remote", over SSH, and keeps
+them converged until it is interrupted or --converged-timeout has passed. Saving a graph file applies
+the difference at once. ^C ends everything in order; a second ^C ends it at once.
+
+run --file converges the machine it runs on.`,
+		Example: `  spore run --remote a.yaml --remote b.yaml --converged-timeout 5
+  spore run --file site.yaml --noop --diff`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), s) },
+	}
+	f.register(c)
+	return c
+}
+
+func (f *runFlags) register(c *cobra.Command) {
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringArrayVar(&f.remotes, "remote", nil, "a `GRAPH` file to bring to the hosts it names; may be repeated")
+	fl.StringVar(&f.file, "file", "", "a `GRAPH` file for this machine")
+	fl.Var(&f.converged, "converged-timeout", "end when everything has been converged for so long: seconds or a duration; 0 is at once")
+	fl.BoolVar(&f.noop, "noop", false, "only report what would change; nothing is changed or exported")
+	fl.BoolVar(&f.diff, "diff", false, "show how texts differ")
+	fl.BoolVar(&f.json, "json", false, "write one JSON object a line to standard output")
+	fl.StringVar(&f.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "the same as --log-level debug")
+	fl.IntVar(&f.cconns, "cconns", 20, "how many hosts to set up at once")
+	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
+	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
+	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")
+	fl.DurationVar(&f.connectTimeout, "connect-timeout", 30*time.Second, "how long to try to reach a host for the first time")
+	fl.BoolVar(&f.noCaching, "no-caching", false, "leave not even the binary on the hosts")
+	fl.StringVar(&f.prefix, "prefix", "", "the `DIR` on the hosts for the cached binary and all else, %h in it being the host's name; found by itself if not given")
+	fl.StringVar(&f.tmpPrefix, "tmp-prefix", "", "the `DIR` on the hosts for what goes when the run ends")
+	fl.DurationVar(&f.orphan, "orphan-timeout", 5*time.Minute, "how long a host goes on, and when it cleans up, without the initiator; 0 is for ever")
+	fl.StringSliceVar(&f.seeds, "seeds", nil, "`URLS` of an etcd to use in place of an own one")
+	fl.StringVar(&f.credentials, "credentials", "", "the `FILE` with the certificates for --seeds, as JSON with ca, cert and key in PEM; - is standard input")
+	fl.BoolVar(&f.noServer, "no-server", false, "serve no etcd here")
+	fl.StringVar(&f.hostname, "hostname", "", "the `NAME` of this machine in the exchange, with --file")
+	fl.IntVar(&f.depth, "depth", 0, "how many hops from the initiator this process is")
+	fl.StringVar(&f.dir, "dir", "", "the private `DIR` in which an initiator has put this agent")
+	fl.StringVar(&f.owner, "owner", "", "`WHO` started this agent, for others to read")
+	c.MarkFlagsMutuallyExclusive("remote", "file")
+	c.MarkFlagsOneRequired("remote", "file")
+}
+
+func (f *runFlags) run(ctx context.Context, s stdio) error {
+	if f.dir != "" {
+		return f.serve(ctx, s)
+	}
+	ctx, kill, stop := signals(ctx)
+	defer stop()
+	code, err := f.start(ctx, kill, s, f.view(s))
+	if err != nil {
+		return err
+	}
+	return exit(code)
+}
+
+// start runs until ctx is done, or something else ends it, and returns the exit code.
+func (f *runFlags) start(ctx, kill context.Context, s stdio, sink view.Sink) (code int, err error) {
+	level, err := f.level()
+	if err != nil {
+		return 0, err
+	}
+	log := view.NewLogger(sink, level)
+	b := newBehaviour(log)
+	defer b.hub.Close()
+	paths := f.remotes
+	if f.file != "" {
+		paths = []string{f.file}
+	}
+	manifests, err := b.load(paths)
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range manifests {
+		for _, w := range m.Warnings {
+			fmt.Fprintln(s.err, w)
+		}
+	}
+	r := &runner{runFlags: f, behaviour: b, sink: sink, log: log, level: level, stdio: s}
+	if f.file != "" {
+		code, err = r.here(ctx, manifests[0])
+	} else {
+		code, err = r.remote(ctx, kill, manifests)
+	}
+	if err == nil {
+		sink.Emit(view.Record{Time: time.Now(), Type: view.End, Exit: &code})
+	}
+	return code, err
+}
+
+// A runner is what the ways to run share.
+type runner struct {
+	*runFlags
+	behaviour
+	stdio
+	sink  view.Sink
+	log   *slog.Logger
+	level slog.Level
+}
+
+func (r *runner) edits(ctx context.Context, m *manifest.Manifest, changed func(*manifest.Manifest)) error {
+	e := &edits.Follower{Hub: r.hub, Kinds: r.kinds, Log: r.log}
+	return e.Follow(ctx, m, changed)
+}
+
+func (f *runFlags) level() (level slog.Level, err error) {
+	if f.verbose {
+		return slog.LevelDebug, nil
+	}
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return 0, fmt.Errorf("--log-level %q is none of debug, info, warn, error", f.logLevel)
+	}
+	return level, nil
+}
+
+func (f *runFlags) view(s stdio) view.Sink {
+	if f.json {
+		return view.NewJSON(s.out, version())
+	}
+	terminal := isTerminal(s.err)
+	return view.NewText(view.TextOptions{
+		Out: s.out, Err: s.err, Terminal: terminal, Diff: f.diff || f.noop, Hosts: f.file == "",
+		Colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+	})
+}
+
+var errNoSeeds = errors.New("--no-server needs --seeds: where the store is")
