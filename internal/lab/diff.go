@@ -18,7 +18,7 @@ var ignored = map[string][]string{
 		"/var/log/btmp", "/var/log/lastlog", "/run/motd", "/run/user/", "/run/nologin",
 		"/run/systemd/sessions/", "/run/systemd/users/", "/run/systemd/seats/", "/run/systemd/units/invocation:",
 		"/run/systemd/transient$", "/run/systemd/transient/session-", "/run/systemd/propagate", "/run/systemd/ask-password",
-		"/var/lib/systemd/linger",
+		"/var/lib/systemd/linger", "/dev/pts/",
 	},
 }
 

@@ -16,5 +16,10 @@
 //	/var/lib/spore-lab/NAME   the hosts' disks
 //	/var/cache/spore-lab      the image, the only thing that stays
 //	spore<N>, spore<N>v<I>    the bridge and its ports; subnet 10.213.<N>.0/24
-//	spore<N>-<host>           network namespaces
+//	spore<N>-<host>           network namespaces, and cgroups below the owner's own
+//
+// Two things of the machine's it changes for good: packages that it needs and misses are
+// installed, and the number of inotify instances a user may have is raised.
+//
+// A host sees no other network than its lab's: it has neither a default route nor a name server.
 package lab

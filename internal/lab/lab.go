@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Name     string       // directory under /run/spore-lab; "" picks a free one
 	Light    bool         // OpenSSH without systemd: cheap enough for hundreds of hosts
-	Isolated bool         // hosts do not reach each other, only the machine and they do
+	Isolated bool         // hosts and the machine reach each other, hosts among themselves do not
 	Logind   bool         // logins are systemd sessions, with /run/user/UID that ends with the last of them
 	Log      *slog.Logger // progress; nil means slog.Default()
 }

@@ -77,6 +77,7 @@ func (h *Host) personalise(authorized, passwordHash string, logind bool) error {
 	files := map[string]string{
 		"etc/hostname":              h.Name + "\n",
 		"etc/hosts":                 h.lab.etcHosts(),
+		"etc/resolv.conf":           "# a lab has no name server\n",
 		"etc/machine-id":            hex.EncodeToString(id[:]) + "\n",
 		"root/.ssh/authorized_keys": authorized + "\n",
 	}

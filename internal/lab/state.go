@@ -73,7 +73,7 @@ func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
 	}
 	defer unlock()
 	if err := sweep(ctx, log); err != nil {
-		return nil, err
+		log.Warn("lab: not all that dead labs left could be cleared; the next start tries again", "error", err)
 	}
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, err
@@ -127,35 +127,34 @@ func names() []string {
 
 // sweep takes away every lab whose owner is dead. The caller holds lockAll.
 func sweep(ctx context.Context, log *slog.Logger) error {
+	var errs []error
 	for _, name := range names() {
 		lock, err := tryLock(filepath.Join(runDir, name, "lock"))
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			continue
 		}
 		if err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		log.Info("lab: clearing what a killed run left", "lab", name)
 		s, err := readState(name)
 		if err != nil {
 			s = &state{Name: name, Subnet: -1} // killed before it made anything
 		}
-		err = s.destroy(ctx)
-		lock.Close()
-		if err != nil {
-			return fmt.Errorf("clear dead lab %s: %w", name, err)
+		if err := s.destroy(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("clear dead lab %s: %w", name, err))
 		}
+		lock.Close()
 	}
 	// A reboot of the machine clears /run but not the disks.
 	entries, _ := os.ReadDir(diskDir)
 	for _, e := range entries {
-		if _, err := os.Stat(filepath.Join(runDir, e.Name())); errors.Is(err, os.ErrNotExist) {
-			if err := removeDisk(filepath.Join(diskDir, e.Name())); err != nil {
-				return err
-			}
+		if !exists(filepath.Join(runDir, e.Name())) {
+			errs = append(errs, removeDisk(filepath.Join(diskDir, e.Name())))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // destroy ends every process of the lab and removes all that it made. It can be repeated, and
