@@ -65,7 +65,7 @@ func (t *trust) load(s *settings) (*knownHosts, error) {
 
 func (t *trust) check(s *settings, known *knownHosts, host string, key ssh.PublicKey) error {
 	err := known.db.HostKeyCallback()(host, &net.TCPAddr{IP: net.IPv4zero}, key)
-	if err == nil {
+	if err == nil && known.proves(host, key) {
 		return nil
 	}
 	var (
@@ -77,6 +77,8 @@ func (t *trust) check(s *settings, known *knownHosts, host string, key ssh.Publi
 	case errors.As(err, &revoked):
 		e.Revoked, e.Known = true, []string{known.pos(revoked.Revoked)}
 		return e
+	case err == nil:
+		other = new(xknownhosts.KeyError)
 	case !errors.As(err, &other):
 		e.Err = err
 		return e

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -33,6 +34,17 @@ func (k *knownHosts) pos(key xknownhosts.KnownKey) string {
 	return fmt.Sprintf("%s:%d", name, key.Line)
 }
 
+// proves reports whether key, which a line names, is a certificate or a host's own. The library
+// takes an authority's key for that of every host the authority may vouch for.
+func (k *knownHosts) proves(host string, key ssh.PublicKey) bool {
+	if _, ok := key.(*ssh.Certificate); ok {
+		return true
+	}
+	return slices.ContainsFunc(k.db.HostKeys(host), func(h knownhosts.PublicKey) bool {
+		return !h.Cert && sameKey(h.PublicKey, key)
+	})
+}
+
 // readKnownHosts reads those of paths that exist. As with OpenSSH a line that cannot be read is
 // passed over, but never without a word.
 func readKnownHosts(paths []string, log *slog.Logger) (*knownHosts, error) {
@@ -46,7 +58,7 @@ func readKnownHosts(paths []string, log *slog.Logger) (*knownHosts, error) {
 	var files []string
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			continue
 		}
 		if err != nil {
@@ -94,9 +106,13 @@ func (k *knownHosts) clean(path string, text []byte, log *slog.Logger) []byte {
 }
 
 func checkKnownHost(line []byte) (marker string, err error) {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 || line[0] == '#' {
+		return "", nil
+	}
 	marker, hosts, key, _, _, err := ssh.ParseKnownHosts(line)
 	if errors.Is(err, io.EOF) {
-		return "", nil // blank, or a comment
+		return "", errors.New("the key is missing")
 	}
 	if err != nil {
 		return "", err
