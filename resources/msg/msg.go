@@ -16,7 +16,7 @@ import (
 // Spec declares that a message has been logged.
 type Spec struct {
 	Body     string            `json:"body,omitempty" doc:"The message; if absent, the resource's name."`
-	Priority string            `json:"priority,omitempty" enum:"emerg,alert,crit,err,warning,notice,info,debug" default:"info" doc:"How urgent it is; a capital first letter does no harm."`
+	Priority string            `json:"priority,omitempty" default:"info" doc:"How urgent it is: emerg, alert, crit, err, warning, notice, info or debug, in capitals or not."`
 	Fields   map[string]string `json:"fields,omitempty" doc:"Further fields of the entry, each named by letters, digits and underscores, a letter first."`
 	Journal  bool              `json:"journal,omitempty" doc:"Write it to systemd's journal too."`
 	Syslog   bool              `json:"syslog,omitempty" doc:"Write it to syslog too."`
