@@ -34,7 +34,7 @@ type report struct {
 	cut     map[int]int // by line, the column from which on it holds a secret
 	found   Diagnostics
 	count   map[bool]int // of mistakes and of warnings, those beyond the limit included
-	guesses int // how many comparisons are still to be spent on "did you mean"
+	guesses int          // how many comparisons are still to be spent on "did you mean"
 }
 
 func newReport(file string, text []byte, kinds engine.Kinds) *report {
