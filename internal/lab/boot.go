@@ -41,7 +41,11 @@ func (h *Host) Start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := h.boot(ctx); err != nil {
+	err = h.boot(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return fmt.Errorf("start host %s: %w", h.Name, ctx.Err())
+	}
+	if err != nil {
 		console, _ := os.ReadFile(h.Console())
 		return fmt.Errorf("start host %s: %w; end of its console:\n%s", h.Name, err, tail(console, 3000))
 	}
@@ -141,7 +145,7 @@ func (h *Host) awaitReady(ctx context.Context, ready *net.UnixConn, supervisor p
 		n, err := ready.Read(buf)
 		if err != nil {
 			if ctx.Err() != nil {
-				return fmt.Errorf("wait for it to boot: %w", context.Cause(ctx))
+				return fmt.Errorf("wait for it to boot: %w", ctx.Err())
 			}
 			return errors.New("it ended while booting")
 		}

@@ -71,6 +71,11 @@ func TestTwoLabs(t *testing.T) {
 	if got := mustSSH(t, two, "a", "cat /root/mark; /usr/sbin/sshd -T | grep -i ^allowtcp"); got != "kept\nallowtcpforwarding no" {
 		t.Errorf("light host after a reboot: %q", got)
 	}
+	must(t, a.Crash(t.Context()))
+	must(t, os.Remove(filepath.Join(a.Root(), "usr/sbin/sshd")))
+	if err := a.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "/usr/sbin/sshd: not found") {
+		t.Errorf("a host that does not come up gives an error without its console: %v", err)
+	}
 	name, bridge := two.Name, bridgeOf(two)
 	must(t, two.Close())
 	must(t, two.Close())
