@@ -44,19 +44,20 @@ const (
 
 // checkContent reports a content that differs.
 func (w want) checkContent(ctx context.Context, fi fs.FileInfo) ([]engine.Change, error) {
-	c := w.change("content", size(fi.Size()), size(w.body.size()))
+	from, to := size(fi.Size()), size(w.body.size())
 	if fi.Size() == w.body.size() {
 		at, same, err := w.compare(ctx)
 		if same || err != nil {
 			return nil, err
 		}
-		c.To += fmt.Sprintf(", from byte %d on", at+1)
+		to += fmt.Sprintf(", from byte %d on", at+1)
 	}
-	var isText bool
-	var err error
-	if c.Diff, isText, err = w.diff(ctx, fi); !isText {
-		c.From, c.To = "binary, "+c.From, "binary, "+c.To
+	diff, isText, err := w.diff(ctx, fi)
+	if !isText {
+		from, to = "binary, "+from, "binary, "+to
 	}
+	c := w.change("content", from, to)
+	c.Diff = diff
 	return []engine.Change{c}, err
 }
 

@@ -112,7 +112,7 @@ func (s Spec) Collected(pattern string) (engine.Spec, error) {
 	if !filepath.IsAbs(pattern) {
 		return nil, engine.Invalid("pattern", "want the absolute path of the directory that collected files land in, not %q", pattern)
 	}
-	if err := s.Exportable(); err != nil {
+	if err := errors.Join(s.Exportable(), s.Validate()); err != nil {
 		return nil, err
 	}
 	_, base := splitPath(s.path())

@@ -144,15 +144,16 @@ func (w want) sameContent(ctx context.Context, root *os.Root, fi fs.FileInfo) (b
 func openParent(path string) (*os.Root, error) {
 	dir := filepath.Dir(path)
 	root, err := os.OpenRoot(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("parent directory %s does not exist; declare a file resource %s/ that comes before, or make it", dir, dir)
-	case errors.Is(err, syscall.ENOTDIR):
-		return nil, fmt.Errorf("parent directory %s is not a directory", dir)
-	case err != nil:
-		return nil, fmt.Errorf("apply: %w", err)
+	if err == nil {
+		return root, nil
 	}
-	return root, nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("parent directory %s does not exist; declare a file resource %s/ that comes before, or make it", dir, dir)
+	}
+	if fi, statErr := os.Stat(dir); errors.Is(err, syscall.ENOTDIR) || statErr == nil && !fi.IsDir() {
+		return nil, fmt.Errorf("parent directory %s is not a directory", dir)
+	}
+	return nil, fmt.Errorf("apply: %w", err)
 }
 
 func typeName(mode fs.FileMode) string {
