@@ -122,6 +122,13 @@ func (s *Server) KnownHostsLine() string {
 // Connections is how many TCP connections have been accepted so far, refused ones included.
 func (s *Server) Connections() int { return int(s.accepted.Load()) }
 
+// Open is how many connections are open now.
+func (s *Server) Open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
 // Refuse makes the server reset every new connection, or stop doing so.
 func (s *Server) Refuse(refuse bool) { s.refuse.Store(refuse) }
 

@@ -2,6 +2,7 @@ package dial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -139,22 +140,30 @@ func (e *environment) transport(ctx context.Context, route []*settings, clock *c
 	return newStream(conn), release, nil
 }
 
-// viaHop opens a channel to the last host of route on a connection to the one before it. Making
-// that connection has a time limit of its own.
+// viaHop opens a channel to the last host of route on a connection to the one before it. A shared
+// connection that turns out to be dead is made anew, once.
 func (e *environment) viaHop(ctx context.Context, route []*settings, clock *clock) (net.Conn, func(), error) {
 	before, s := route[:len(route)-1], route[len(route)-1]
-	resume := clock.pause()
-	hop, release, err := e.hops.acquire(ctx, key(before), func(ctx context.Context) (*Client, error) {
-		return e.dial(ctx, before)
-	})
-	resume()
-	if err != nil {
-		return nil, nil, err
+	for again := false; ; again = true {
+		resume := clock.pause() // making that connection has a time limit of its own
+		hop, err := e.hops.acquire(ctx, key(before), func(ctx context.Context) (*Client, error) {
+			return e.dial(ctx, before)
+		})
+		resume()
+		if err != nil {
+			return nil, nil, err
+		}
+		conn, err := hop.client.DialContext(ctx, "tcp", s.addr())
+		if err == nil {
+			return conn, hop.release, nil
+		}
+		var refused *ssh.OpenChannelError
+		if ctx.Err() == nil && !errors.As(err, &refused) {
+			hop.discard()
+		}
+		hop.release()
+		if again || ctx.Err() != nil || refused != nil {
+			return nil, nil, fmt.Errorf("through %s: %w", before[len(before)-1].target.Name(), err)
+		}
 	}
-	conn, err := hop.DialContext(ctx, "tcp", s.addr())
-	if err != nil {
-		release()
-		return nil, nil, fmt.Errorf("through %s: %w", before[len(before)-1].target.Name(), err)
-	}
-	return conn, release, nil
 }

@@ -22,9 +22,16 @@ type hop struct {
 
 func newHops() *hops { return &hops{open: make(map[string]*hop)} }
 
-// acquire returns the connection called key, dialled by the first to ask for it. The caller
-// calls release once, when it needs it no more. A dial goes on for as long as anyone waits.
-func (h *hops) acquire(ctx context.Context, key string, dial func(context.Context) (*Client, error)) (c *Client, release func(), err error) {
+// A lease is the use of a shared connection.
+type lease struct {
+	client  *Client
+	release func() // gives it back; may be called more than once
+	discard func() // makes the next to ask dial anew
+}
+
+// acquire leases the connection called key, dialled by the first to ask for it. A dial goes on
+// for as long as anyone waits.
+func (h *hops) acquire(ctx context.Context, key string, dial func(context.Context) (*Client, error)) (*lease, error) {
 	h.mu.Lock()
 	p := h.open[key]
 	if p == nil {
@@ -36,26 +43,33 @@ func (h *hops) acquire(ctx context.Context, key string, dial func(context.Contex
 	}
 	p.uses++
 	h.mu.Unlock()
-	release = sync.OnceFunc(func() { h.release(key, p) })
+	var err error
 	select {
 	case <-p.ready:
 		if p.err == nil {
-			return p.client, release, nil
+			return &lease{
+				client:  p.client,
+				release: sync.OnceFunc(func() { h.release(key, p) }),
+				discard: func() { h.forget(key, p) },
+			}, nil
 		}
 		err = p.err
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	release()
-	return nil, nil, err
+	h.release(key, p)
+	return nil, err
 }
 
 func (h *hops) dial(ctx context.Context, key string, p *hop, dial func(context.Context) (*Client, error)) {
 	p.client, p.err = dial(ctx)
-	close(p.ready)
-	if p.err == nil {
-		_ = p.client.Wait() // why it ended, those who use it learn by themselves
+	if p.err != nil {
+		h.forget(key, p)
+		close(p.ready)
+		return
 	}
+	close(p.ready)
+	_ = p.client.Wait() // why it ended, those who use it learn by themselves
 	h.forget(key, p)
 }
 

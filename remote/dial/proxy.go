@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -64,7 +65,18 @@ func (p *proxyConn) explain(err error) error {
 	return fmt.Errorf("%w; it runs over a proxy command", err)
 }
 
-func (p *proxyConn) Read(b []byte) (int, error)  { return p.out.Read(b) }
+// Read waits a moment at the end of the stream for the command to end too: it may yet say why.
+func (p *proxyConn) Read(b []byte) (int, error) {
+	n, err := p.out.Read(b)
+	if errors.Is(err, io.EOF) {
+		select {
+		case <-p.exited:
+		case <-time.After(time.Second):
+		}
+	}
+	return n, err
+}
+
 func (p *proxyConn) Write(b []byte) (int, error) { return p.in.Write(b) }
 
 // Close ends the command and all that it started.
