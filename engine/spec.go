@@ -118,3 +118,9 @@ type Collectable interface {
 type Exportable interface {
 	Exportable() error
 }
+
+// Keyed is implemented by specs that read or write keys of the [World]: a host is granted only those
+// that its resources name.
+type Keyed interface {
+	Keys() []string
+}
