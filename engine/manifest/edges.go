@@ -151,6 +151,10 @@ func (d *document) exists(r, self ref, n *yaml.Node, what string) bool {
 	if d.declared[r] != nil && !d.declared[r].exported {
 		return true
 	}
+	if d.count[false] >= maxDiagnostics { // not worth a search for what may have been meant
+		d.fail(at(n), "", "%s: there is no such resource", what)
+		return false
+	}
 	bare := ref{r.kind, strings.TrimPrefix(r.name, exported)}
 	if d.declared[ref{r.kind, exported + bare.name}] != nil {
 		d.fail(at(n), "take the edge away, or declare a resource of that name without @@, too",
