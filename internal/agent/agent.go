@@ -83,15 +83,18 @@ var errLasted = errors.New("settled for long enough")
 
 // lasted waits until a host without a store has been settled for the time-out.
 func lasted(ctx context.Context, o Options, r *engine.Runner) error {
-	d, is := o.Timeout, func() bool { return r.Status().Settled }
-	if d < 0 { // watch all the same, to tell when the host is settled
-		d = 1<<63 - 1
+	wait := settle.Wait{
+		For: o.Timeout, Grace: dither, Changed: r.Moved(), Is: func() bool { return r.Status().Settled },
+		Seen: func(settled bool) {
+			if settled && r.Status().Counts.Failed == 0 {
+				o.Sink.Emit(view.Record{Time: time.Now(), Type: view.Converged})
+			}
+		},
 	}
-	err := settle.Wait(ctx, d, r.Moved(), is, func(settled bool) {
-		if settled && r.Status().Counts.Failed == 0 {
-			o.Sink.Emit(view.Record{Time: time.Now(), Type: view.Converged})
-		}
-	})
+	if o.Timeout < 0 { // wait all the same, to tell when the host is settled
+		wait.For = 1<<63 - 1
+	}
+	err := wait.Until(ctx)
 	if err != nil {
 		return err
 	}

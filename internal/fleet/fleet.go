@@ -25,12 +25,12 @@ type Options struct {
 	Concurrency int // hosts that are being connected to and set up at once
 	// ConnectTimeout bounds the attempts to reach a host for the first time.
 	ConnectTimeout time.Duration
-	Prefix      string
-	TmpPrefix   string
-	NoCache     bool
-	Noop        bool
-	LogLevel    slog.Level // of the agents
-	Owner       string     // who runs this, as user@machine
+	Prefix         string
+	TmpPrefix      string
+	NoCache        bool
+	Noop           bool
+	LogLevel       slog.Level // of the agents
+	Owner          string     // who runs this, as user@machine
 	// Executable returns the binary for a host of that system.
 	Executable func(goos, goarch string) (remote.Binary, error)
 	// Store opens the store that the hosts share.

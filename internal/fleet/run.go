@@ -99,17 +99,16 @@ func (f *fleet) wait(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	timeout := f.Timeout
-	if timeout < 0 {
-		timeout = 1<<63 - 1
-	}
-	is := func() bool {
+	lasting := settle.Wait{For: f.Timeout, Changed: f.moved, Seen: f.tell, Is: func() bool {
 		if f.over() {
 			cancel(errOver)
 		}
 		return f.converged()
+	}}
+	if f.Timeout < 0 { // wait all the same, to tell when the fleet has converged
+		lasting.For = 1<<63 - 1
 	}
-	err := settle.Wait(ctx, timeout, f.moved, is, f.tell)
+	err := lasting.Until(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = cause
 	}

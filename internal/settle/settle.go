@@ -6,32 +6,54 @@ import (
 	"time"
 )
 
-// Wait returns nil once is has been true for d without being seen false in between; with a d of
-// zero, at once when it is true. It asks again at each receive from changed, and returns ctx's
-// error when ctx is done first. seen, if not nil, is told each time the answer changes.
-func Wait(ctx context.Context, d time.Duration, changed <-chan struct{}, is func() bool, seen func(bool)) error {
-	var lasted <-chan time.Time
-	before := false
+// A Wait waits for a state to last.
+type Wait struct {
+	For   time.Duration // how long it has to be true; zero is the moment it is
+	Grace time.Duration // how long it may be false in between without that being counted
+	// Changed receives when Is may answer otherwise.
+	Changed <-chan struct{}
+	Is      func() bool
+	Seen    func(bool) // if not nil, told each time the answer changes
+}
+
+// Until returns nil once the state has lasted, or ctx's error when ctx is done first.
+func (w Wait) Until(ctx context.Context) error {
+	last := w.For
+	var lasted, lapsed <-chan time.Time
+	held := false
 	for {
-		now := is()
-		if now != before && seen != nil {
-			seen(now)
-		}
-		switch {
-		case now && d <= 0:
+		switch now := w.Is(); {
+		case now && w.For <= 0:
+			if !held {
+				w.tell(true)
+			}
 			return nil
-		case now && !before:
-			lasted = time.After(d)
-		case !now:
-			lasted = nil
+		case now && held:
+			lapsed = nil
+		case now:
+			held, lasted = true, time.After(w.For)
+			w.tell(true)
+		case held && lapsed == nil:
+			lapsed = time.After(w.Grace)
 		}
-		before = now
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-lasted:
-			return nil
-		case <-changed:
+			if lapsed == nil {
+				return nil
+			}
+			w.For = 0 // it has only to come back
+		case <-lapsed:
+			held, lasted, lapsed, w.For = false, nil, nil, last
+			w.tell(false)
+		case <-w.Changed:
 		}
+	}
+}
+
+func (w Wait) tell(is bool) {
+	if w.Seen != nil {
+		w.Seen(is)
 	}
 }
