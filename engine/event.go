@@ -31,7 +31,8 @@ type Event struct {
 type Counts struct {
 	Total   int `json:"total"`
 	OK      int `json:"ok"`
-	Changed int `json:"changed"` // of all, those changed at least once
+	Changed int `json:"changed"`           // of all, those changed at least once
+	Differs int `json:"differs,omitempty"` // those left as they are by noop
 	Failed  int `json:"failed"`
 	Skipped int `json:"skipped"`
 }

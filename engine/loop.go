@@ -186,7 +186,7 @@ func (l *loop) publish() {
 	l.snapshot.Store(&snapshot{
 		revision: l.revision,
 		counts: Counts{
-			Total: len(l.nodes), OK: l.counts[OK], Changed: l.changed,
+			Total: len(l.nodes), OK: l.counts[OK], Changed: l.changed, Differs: l.counts[Differs],
 			Failed: l.counts[Failed], Skipped: l.counts[Skipped],
 		},
 	})

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,11 +14,20 @@ func (v *text) recap() {
 	if len(v.recaps) == 0 {
 		return
 	}
+	differs := slices.ContainsFunc(v.recaps, func(r Record) bool { return r.Recap.Differs > 0 })
+	changed := "CHANGED"
+	if differs { // a dry run
+		changed = "WOULD CHANGE"
+	}
 	t := tabwriter.NewWriter(v.o.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "HOST\tOK\tCHANGED\tFAILED\tSKIPPED\tSENT\tTIME\tSTATE")
+	fmt.Fprintf(t, "HOST\tOK\t%s\tFAILED\tSKIPPED\tSENT\tTIME\tSTATE\n", changed)
 	for _, r := range v.recaps {
 		c := r.Recap
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", Clean(r.Host), c.OK, c.Changed, c.Failed, c.Skipped,
+		n := c.Changed
+		if differs {
+			n = c.Differs
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", Clean(r.Host), c.OK, n, c.Failed, c.Skipped,
 			Bytes(c.Sent), c.Took.Round(10*time.Millisecond), v.state(c))
 	}
 	_ = t.Flush()
