@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path"
 	"strings"
 	"sync"
 
@@ -22,6 +23,12 @@ type agent struct {
 	done     chan struct{} // closed when it has ended and all it wrote was relayed
 	err      error         // how it ended; to be read after done
 	tail     tail
+}
+
+// recorded makes of argv a command line that first writes the process id down in the run
+// directory, for clean.sh, and starts nothing if that directory has been taken away meanwhile.
+func recorded(run string, argv []string) []string {
+	return append([]string{"/bin/sh", "-c", `echo $$ >"$0" && exec "$@"`, path.Join(run, "pid")}, argv...)
 }
 
 // launch starts argv on the host. stdin is written at once.

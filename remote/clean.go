@@ -13,6 +13,10 @@ import (
 func (s *Session) leave(h *host, err error) error {
 	killed := s.alive
 	failed := s.sweep(h, false)
+	if errors.Is(failed, ErrOneSession) {
+		h.close()
+		failed = s.sweepAnew()
+	}
 	if failed != nil {
 		s.warn("%v", atStep(StepClean, failed))
 		return cmp.Or(err, atStep(StepClean, failed))
@@ -24,13 +28,30 @@ func (s *Session) leave(h *host, err error) error {
 	return err
 }
 
+// sweepAnew sweeps over a connection of its own, where an agent that does not end occupies the
+// only session of the first: sshd ignores signals for root.
+func (s *Session) sweepAnew() error {
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	c, err := s.dialer.Dial(ctx, s.target)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", ErrNotCleaned, err)
+	}
+	h := newHost(c.Client, c.Close)
+	defer h.close()
+	stop := context.AfterFunc(ctx, func() { h.closer() })
+	defer stop()
+	return s.sweep(h, false)
+}
+
 // sweep kills the agent if one may be living, and unless keep is set removes the session's
-// directories. It has endTime for that, however the session's own context stands.
+// directories. It goes on though the session's own context has ended, until guard cuts the
+// connection.
 func (s *Session) sweep(h *host, keep bool) error {
 	if s.at == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
 	defer cancel()
 	dirs, err := Quote(s.at.emptied(s.o.Prefix)...)
 	if err != nil {

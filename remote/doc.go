@@ -11,7 +11,7 @@
 //	cache/<sha256>/spore   the executable, kept between sessions
 //	run-<id>/              one session's private directory, 0700
 //	    lock               flocked by the agent as long as it lives
-//	    pid                the agent's process id
+//	    pid                the agent's process id, written as it starts
 //	    store.sock         the way back to the store, where sshd permits a socket
 //	    …                  the session's files
 //

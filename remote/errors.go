@@ -99,7 +99,7 @@ var (
 	// ErrNotCleaned means that the host could not be reached for cleaning up; an agent that still
 	// lives there ends by itself.
 	ErrNotCleaned = errors.New("the host could not be reached to clean up: an agent that still runs there ends by itself after its orphan timeout")
-	// ErrOneSession means that sshd allows no further session while the agent occupies one.
+	// ErrOneSession means that sshd allows no further session beside those that last.
 	ErrOneSession = errors.New("the host allows no further SSH session beside those in use (MaxSessions)")
 	// ErrEnded means that the session has ended.
 	ErrEnded = errors.New("the session has ended")

@@ -3,6 +3,8 @@ package remote
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -168,4 +170,46 @@ func agentAttach(run string) int {
 		return 0
 	}
 	return 1
+}
+
+// program is the executable that sessions copy: a script, padded to several SFTP packets.
+func program(t *testing.T, dir string) Binary {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	line, err := Quote(self)
+	must(t, err)
+	text := "#!/bin/sh\nexec " + line + " fake-agent \"$@\"\n" + strings.Repeat("# padding\n", 20<<10)
+	path := filepath.Join(dir, "program")
+	must(t, os.WriteFile(path, []byte(text), 0o700))
+	sum := sha256.Sum256([]byte(text))
+	return Binary{Path: path, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))}
+}
+
+// store answers every connection, once its direction has ended, with what it said.
+func store(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b, _ := io.ReadAll(c)
+				fmt.Fprintf(c, "got %s", b)
+			}()
+		}
+	}()
+	return l
+}
+
+func text(name, content string) File {
+	return File{Name: name, Size: int64(len(content)), Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader(content)), nil
+	}}
 }

@@ -49,7 +49,7 @@ func (s *Session) copyFile(ctx context.Context, c *sftp.Client, run string, f Fi
 	defer src.Close()
 	name := path.Join(run, f.Name)
 	partial := path.Join(path.Dir(name), ".part-"+rand.Text())
-	if _, err := s.write(ctx, c, partial, f.mode(), f.Size, src); err != nil {
+	if err := s.write(ctx, c, partial, f.mode(), f.Size, src); err != nil {
 		return fmt.Errorf("copy %s: %w", f.Name, err)
 	}
 	if err := c.PosixRename(partial, name); err != nil {

@@ -15,7 +15,7 @@ import (
 
 const (
 	writesInFlight = 64                    // SFTP requests at once: what a long round trip needs
-	freeing        = 2 * time.Second       // how long sshd may take to free a session we closed
+	freeing        = time.Second           // how long sshd may take to free a session we closed
 	freeingPoll    = 50 * time.Millisecond // how often we look
 	answerIn       = 5 * time.Second       // how long a host whose connection is in doubt may be silent
 	maxGreeting    = 64 << 10              // bytes that a login script may print in front of SFTP
@@ -130,7 +130,6 @@ func (h *host) yield(ctx context.Context, since time.Time, refused *ssh.OpenChan
 	h.mu.Lock()
 	h.scarce = true
 	changed, busy, discard := h.changed, h.open-h.pinned, h.idle()
-	pinned := h.pinned
 	h.mu.Unlock()
 	if discard != nil {
 		discard()
@@ -139,10 +138,7 @@ func (h *host) yield(ctx context.Context, since time.Time, refused *ssh.OpenChan
 	var poll <-chan time.Time
 	if busy == 0 {
 		if time.Since(since) > freeing {
-			if pinned > 0 {
-				return ErrOneSession
-			}
-			return fmt.Errorf("the host refuses SSH sessions: %s", Clean(refused.Message))
+			return fmt.Errorf("%w: %s", ErrOneSession, Clean(refused.Message))
 		}
 		timer := time.NewTimer(freeingPoll)
 		defer timer.Stop()

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"sync"
 
 	"github.com/pkg/sftp"
 )
@@ -42,58 +41,65 @@ func (s *Session) install(ctx context.Context, h *host, p *place, v verdict, why
 }
 
 // upload copies the executable under a name of its own, verifies it there, and renames it.
-func (s *Session) upload(ctx context.Context, h *host, p *place) (err error) {
+func (s *Session) upload(ctx context.Context, h *host, p *place) error {
+	if err := s.send(ctx, h, p); err != nil {
+		return err
+	}
+	sum, err := s.sum(ctx, h, p.partial())
+	if err != nil {
+		return err
+	}
 	client, release, err := h.sftp(ctx)
 	if err != nil {
 		return err
 	}
-	releaseOnce := sync.OnceFunc(release)
-	defer releaseOnce()
+	defer release()
+	if sum != p.binary.SHA256 {
+		client.Remove(p.partial())
+		return fmt.Errorf("verify %s: its SHA-256 is %s, want %s", p.partial(), Clean(sum), p.binary.SHA256)
+	}
+	if err := client.PosixRename(p.partial(), p.path); err != nil {
+		return fmt.Errorf("rename %s to %s: %w", p.partial(), p.path, err)
+	}
+	s.event(Copied{Bytes: p.binary.Size})
+	return nil
+}
+
+// send copies the executable to its temporary name.
+func (s *Session) send(ctx context.Context, h *host, p *place) error {
+	client, release, err := h.sftp(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	src, err := os.Open(p.binary.Path)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	partial := p.partial()
-	written, err := s.write(ctx, client, partial, 0o700, p.binary.Size, &progress{r: src, s: s, total: p.binary.Size})
-	if errors.Is(err, os.ErrNotExist) { // another session that ended has just removed the empty directory
-		if err := client.MkdirAll(path.Dir(partial)); err != nil {
+	write := func() error {
+		return s.write(ctx, client, p.partial(), 0o700, p.binary.Size, &progress{r: src, s: s, total: p.binary.Size})
+	}
+	err = write()
+	if errors.Is(err, os.ErrNotExist) { // another session that ended has just removed the directory, empty as it was
+		dir := path.Dir(p.partial())
+		if err := cmp.Or(makeDir(client, path.Dir(dir)), makeDir(client, dir)); err != nil {
 			return err
 		}
-		written, err = s.write(ctx, client, partial, 0o700, p.binary.Size, &progress{r: src, s: s, total: p.binary.Size})
+		err = write()
 	}
-	if err != nil {
-		return err
-	}
-	releaseOnce() // a host of one session needs it for what follows
-	sum, err := s.sum(ctx, h, partial)
-	if err != nil {
-		return err
-	}
-	if client, release, err = h.sftp(ctx); err != nil {
-		return err
-	}
-	defer release()
-	if sum != p.binary.SHA256 {
-		client.Remove(partial)
-		return fmt.Errorf("verify %s: its SHA-256 is %s, want %s", partial, Clean(sum), p.binary.SHA256)
-	}
-	if err := client.PosixRename(partial, p.path); err != nil {
-		return fmt.Errorf("rename %s to %s: %w", partial, p.path, err)
-	}
-	s.event(Copied{Bytes: written})
-	return nil
+	return err
 }
 
 // write makes a file of size bytes on the host, or none at all.
-func (s *Session) write(ctx context.Context, c *sftp.Client, name string, mode fs.FileMode, size int64, r io.Reader) (n int64, err error) {
+func (s *Session) write(ctx context.Context, c *sftp.Client, name string, mode fs.FileMode, size int64, r io.Reader) error {
 	f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
-		return 0, diskFull(c, name, fmt.Errorf("create %s: %w", name, err))
+		return diskFull(c, name, fmt.Errorf("create %s: %w", name, err))
 	}
 	moded := make(chan error, 1)
 	go func() { moded <- c.Chmod(name, mode) }() // within the same round trip as the first data
-	n, err = f.ReadFromWithConcurrency(&cancelled{ctx, r}, writesInFlight)
+	n, err := f.ReadFromWithConcurrency(&cancelled{ctx, r}, writesInFlight)
 	s.sent.Add(n)
 	err = cmp.Or(err, <-moded, f.Close())
 	if err == nil && n != size {
@@ -102,9 +108,8 @@ func (s *Session) write(ctx context.Context, c *sftp.Client, name string, mode f
 	if err != nil {
 		err = diskFull(c, name, fmt.Errorf("write %s: %w", name, err))
 		c.Remove(name)
-		return n, err
 	}
-	return n, nil
+	return err
 }
 
 // diskFull turns SFTP's bare "failure" into what it most often means, if it does mean that.

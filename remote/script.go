@@ -25,9 +25,9 @@ var hashScript string
 var cleanScript string
 
 const (
-	maxScriptOutput = 256 << 10       // bytes that a script may print
-	scriptTime      = 2 * time.Minute // how long a script may take
-	scriptGrace     = time.Second     // how long a cancelled one may take to undo its work
+	maxScriptOutput = 256 << 10               // bytes that a script may print
+	scriptTime      = 2 * time.Minute         // how long a script may take
+	scriptGrace     = 1500 * time.Millisecond // how long a cancelled one may take to undo its work
 )
 
 // A variable is set before a script runs.

@@ -76,7 +76,7 @@ func New(target dial.Target, d Dialer, o Options) *Session {
 }
 
 // Run runs the session until the agent has ended for good, Stop was called, or ctx ends. The end
-// of ctx kills the agent and cleans up, within about two seconds. Errors are *StepErrors; after
+// of ctx kills the agent and cleans up, within about three seconds. Errors are *StepErrors; after
 // the end of ctx they wrap its cause. Run returns once nothing of the session is left running.
 func (s *Session) Run(ctx context.Context) (Result, error) {
 	defer close(s.done)
@@ -89,7 +89,7 @@ func (s *Session) Run(ctx context.Context) (Result, error) {
 }
 
 // Stop asks the agent to end, and Run to return, and waits until it has. When ctx ends first the
-// agent is killed. Either way the host is cleaned up, which may take two seconds more. Only the
+// agent is killed. Either way the host is cleaned up, which may take three seconds more. Only the
 // first call's ctx counts.
 func (s *Session) Stop(ctx context.Context) {
 	s.stopOnce.Do(func() {

@@ -9,16 +9,9 @@ import (
 // setUp puts everything in its place on a connected host: the executable, the files, and the way
 // to the store, all at the same time. The caller closes the tunnel, if there is one.
 func (s *Session) setUp(ctx context.Context, h *host) (t tunnel, store string, err error) {
-	if s.at != nil && !s.alive && !s.sure {
-		// The connection was lost before we knew that the host will keep the directory.
-		if err := s.sweep(h, false); err != nil {
-			return nil, "", atStep(StepProbe, err)
-		}
-		s.at = nil
-	}
-	old := ""
-	if s.at != nil {
-		old = s.at.run
+	old, err := s.known(h)
+	if err != nil {
+		return nil, "", atStep(StepProbe, err)
 	}
 	if s.at == nil {
 		s.wg.Go(func() { s.warmUp(ctx, h) })
@@ -55,6 +48,21 @@ func (s *Session) setUp(ctx context.Context, h *host) (t tunnel, store string, e
 	err = g.Wait()
 	s.copied = err == nil
 	return t, store, err
+}
+
+// known returns the run directory of an earlier connection, if it is to be used again. One whose
+// script may not have heard that it is to be kept may yet be unmade by it: it is given up.
+func (s *Session) known(h *host) (run string, err error) {
+	if s.at != nil && !s.alive && !s.sure {
+		if err := s.sweep(h, false); err != nil {
+			return "", err
+		}
+		s.at = nil
+	}
+	if s.at == nil {
+		return "", nil
+	}
+	return s.at.run, nil
 }
 
 // warmUp opens the SFTP session while the probe is under way. Whoever needs it reports what failed.

@@ -8,11 +8,12 @@ import (
 )
 
 const (
-	startTime = time.Minute     // how long an agent may take to report for duty
-	endTime   = 2 * time.Second // how long killing and cleaning up may take
-	verdictIn = time.Second     // how long to wait for the reason of an agent's silent end
-	maxFails  = 5               // rounds in a row without an agent
-	noAgent   = 69              // EX_UNAVAILABLE, with which Attach says that there is none
+	startTime = time.Minute      // how long an agent may take to report for duty
+	endTime   = 3 * time.Second  // how long killing and cleaning up may take once time is up
+	cleanTime = 10 * time.Second // how long cleaning up may take otherwise
+	verdictIn = time.Second      // how long to wait for the reason of an agent's silent end
+	maxFails  = 5                // rounds in a row without an agent
+	noAgent   = 69               // EX_UNAVAILABLE, with which Attach says that there is none
 )
 
 // supervise makes connections, one after the other, until the session is over.
@@ -151,7 +152,7 @@ func (s *Session) begin(ctx context.Context, h *host, p Paths) (*agent, error) {
 		return nil, context.Cause(ctx)
 	}
 	s.alive, s.ran = true, true
-	a, err := s.launch(ctx, h, s.o.Args(p), s.o.Stdin, false)
+	a, err := s.launch(ctx, h, recorded(p.Run, s.o.Args(p)), s.o.Stdin, false)
 	return a, atStep(StepStart, err)
 }
 
