@@ -135,7 +135,8 @@ func (u *user) mustDial(address string) *dial.Client {
 	}
 	defer s.Close()
 	if out, err := s.Output("echo fine"); err != nil || string(out) != "fine\n" {
-		u.t.Fatalf("run on %s: %q, %v", address, out, err)
+		_, _, alive := c.SendRequest("keepalive@openssh.com", true, nil)
+		u.t.Fatalf("run on %s: %q, %v; asked for a sign of life: %v", address, out, err, alive)
 	}
 	return c
 }
