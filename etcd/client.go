@@ -13,6 +13,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
 	"spore/engine"
 )
 
@@ -25,6 +26,7 @@ type Client struct {
 	stream  *stream
 	session *session
 	cancel  context.CancelFunc
+	close   func() error
 	running sync.WaitGroup
 
 	connected atomic.Bool
@@ -61,6 +63,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	c := &Client{host: o.Host, log: o.Log, etcd: etcd, cancel: cancel, link: make(chan bool, 1)}
 	c.stream = newStream(etcd, c.linked, o.hold)
 	c.session = newSession(ctx, etcd, o.Host, o.TTL, o.Log)
+	c.close = sync.OnceValue(c.shut)
 	c.running.Go(func() { c.stream.run(ctx) })
 	c.running.Go(c.session.run)
 	c.running.Go(func() { c.followSync(ctx) })
@@ -187,11 +190,17 @@ func (c *Client) Connected() bool { return c.connected.Load() }
 // kept; it has one reader.
 func (c *Client) Link() <-chan bool { return c.link }
 
-// Close revokes the lease, so that exports and report go at once, and ends the connection.
-func (c *Client) Close() error {
+// Close revokes the lease, if the store is in reach, so that exports and report go at once; and it
+// ends the connection.
+func (c *Client) Close() error { return c.close() }
+
+func (c *Client) shut() error {
 	c.cancel()
 	c.running.Wait()
-	err := c.session.revoke()
+	var err error
+	if c.etcd.ActiveConnection().GetState() == connectivity.Ready {
+		err = c.session.revoke()
+	}
 	_ = c.etcd.Close() // it reports that it was closed
 	if err != nil {
 		return fmt.Errorf("close store: %w", err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -67,7 +66,7 @@ func (o Options) connect() (*clientv3.Client, error) {
 		DialOptions:          dial,
 		DialKeepAliveTime:    10 * time.Second, // finds a connection that died without a word
 		DialKeepAliveTimeout: 5 * time.Second,
-		Logger:               newZap(o.Log, quietly(), func(string) {}),
+		Logger:               newZap(o.Log, func(string) {}),
 	})
 }
 
@@ -84,13 +83,6 @@ func (n namedTLS) ClientHandshake(ctx context.Context, _ string, c net.Conn) (ne
 
 func (n namedTLS) Clone() credentials.TransportCredentials {
 	return namedTLS{n.TransportCredentials.Clone(), n.name}
-}
-
-// quietly returns a true: what etcd's client says of errors, it returns as well.
-func quietly() *atomic.Bool {
-	b := new(atomic.Bool)
-	b.Store(true)
-	return b
 }
 
 // call makes a request, again after errors that pass by themselves, for at most callTimeout. The

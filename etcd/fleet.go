@@ -1,5 +1,7 @@
 package etcd
 
+import "math"
+
 // A HostState is what the store knows of one host.
 type HostState struct {
 	Graph     int64 // the revision of its latest graph; 0 if it has none
@@ -32,19 +34,24 @@ func (f Fleet) Converged(hosts []string) bool {
 	return true
 }
 
-// behind reports whether the hosts that report are settled on their latest graphs and some of them
-// have not yet processed the last data write; and whether every host with a graph reports.
-func (f Fleet) behind() (due, all bool) {
-	all = true
+// A lag is how far the hosts that report are from saying that they have seen it all.
+type lag struct {
+	due      bool  // they are settled, and some have not yet processed the last data write
+	all      bool  // every host with a graph reports
+	answered int64 // what the last of them has processed
+}
+
+func (f Fleet) lag() lag {
+	l := lag{all: true, answered: math.MaxInt64}
+	settled := true
 	for _, h := range f.Hosts {
-		switch {
-		case !h.HasReport:
-			all = all && h.Graph == 0
-		case !h.settled():
-			return false, all
-		case h.Report.Processed < f.LastData:
-			due = true
+		if !h.HasReport {
+			l.all = l.all && h.Graph == 0
+			continue
 		}
+		settled = settled && h.settled()
+		l.answered = min(l.answered, h.Report.Processed)
 	}
-	return due, all
+	l.due = settled && l.answered < f.LastData
+	return l
 }

@@ -14,8 +14,9 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// askPause is how long Follow waits before it asks the hosts that report to catch up while others
-// do not report: those may do so at any moment, and asking each time would cost N² reports.
+// askPause is how long Follow waits before it asks the hosts to catch up while some do not report or
+// have not answered the last time: they may do so at any moment, and to ask at each would cost N²
+// reports.
 const askPause = 300 * time.Millisecond
 
 // Follow calls f with the fleet as it is, then again at each change, until ctx is done (then it
@@ -189,14 +190,13 @@ func decode(value []byte, into any) error {
 	return json.Unmarshal(value, into)
 }
 
-// ask asks the hosts to catch up if that is all that is left: at once if each host with a graph
-// reports, else a little later.
+// ask asks the hosts to catch up if that is all that is left to do.
 func (v *view) ask(ctx context.Context) {
-	due, all := v.fleet.behind()
+	l := v.fleet.lag()
 	switch {
-	case !due || v.asked > v.fleet.LastData:
+	case !l.due || v.asked > v.fleet.LastData:
 		v.timer = nil
-	case all:
+	case l.all && l.answered >= v.asked:
 		v.askNow(ctx)
 	case v.timer == nil:
 		v.timer = time.After(askPause)

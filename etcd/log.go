@@ -4,27 +4,25 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// A logCore is a zap core that writes to a slog handler. To a person who runs spore, what etcd
-// calls information, and most of its warnings (a slow disk, a connection that broke), are details,
-// so they are written at debug; its errors are warnings, and debug too once quiet is set.
+// A logCore is a zap core that writes to a slog handler, all of it at debug. To a person who runs
+// spore, what etcd has to say is detail: it calls a slow disk and a connection that broke a
+// warning, and its errors include some of every normal start and end. What matters of them comes
+// back as the error of a request or of the server.
 type logCore struct {
 	handler slog.Handler
 	fields  []zapcore.Field
-	quiet   *atomic.Bool
 }
 
 // newZap returns a zap logger that writes to log. Where etcd would end the process it calls fatal
 // and ends the goroutine alone.
-func newZap(log *slog.Logger, quiet *atomic.Bool, fatal func(message string)) *zap.Logger {
+func newZap(log *slog.Logger, fatal func(message string)) *zap.Logger {
 	hook := fatalHook{fatal}
-	core := &logCore{handler: log.Handler(), quiet: quiet}
-	return zap.New(core, zap.WithFatalHook(hook), zap.WithPanicHook(hook))
+	return zap.New(&logCore{handler: log.Handler()}, zap.WithFatalHook(hook), zap.WithPanicHook(hook))
 }
 
 type fatalHook struct{ fatal func(message string) }
@@ -40,25 +38,12 @@ func (h fatalHook) OnWrite(e *zapcore.CheckedEntry, fields []zapcore.Field) {
 	zapcore.WriteThenGoexit.OnWrite(e, fields)
 }
 
-func (c *logCore) level(l zapcore.Level) slog.Level {
-	switch {
-	case l <= zapcore.WarnLevel:
-		return slog.LevelDebug
-	case l == zapcore.ErrorLevel && c.quiet.Load():
-		return slog.LevelDebug
-	case l == zapcore.ErrorLevel:
-		return slog.LevelWarn
-	default:
-		return slog.LevelError
-	}
-}
-
-func (c *logCore) Enabled(l zapcore.Level) bool {
-	return c.handler.Enabled(context.Background(), c.level(l))
+func (c *logCore) Enabled(zapcore.Level) bool {
+	return c.handler.Enabled(context.Background(), slog.LevelDebug)
 }
 
 func (c *logCore) With(fields []zapcore.Field) zapcore.Core {
-	return &logCore{c.handler, slices.Concat(c.fields, fields), c.quiet}
+	return &logCore{c.handler, slices.Concat(c.fields, fields)}
 }
 
 func (c *logCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
@@ -69,7 +54,7 @@ func (c *logCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore
 }
 
 func (c *logCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	record := slog.NewRecord(e.Time, c.level(e.Level), "etcd: "+e.Message, 0)
+	record := slog.NewRecord(e.Time, slog.LevelDebug, "etcd: "+e.Message, 0)
 	values := zapcore.NewMapObjectEncoder()
 	for _, f := range slices.Concat(c.fields, fields) {
 		f.AddTo(values)

@@ -32,7 +32,6 @@ type Server struct {
 	network   string // of the listener for clients
 	address   string
 
-	quiet   atomic.Bool        // what etcd says now is of no interest
 	streams context.CancelFunc // ends the streams of clients
 
 	admitting sync.Mutex
@@ -68,7 +67,7 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 	}
 	streams, cancel := context.WithCancel(context.Background())
 	s.streams = cancel
-	logger := newZap(o.Log, &s.quiet, func(message string) { s.end(errors.New("store failed: " + message)) })
+	logger := newZap(o.Log, func(message string) { s.end(errors.New("store failed: " + message)) })
 	config, err := serverConfig(streams, o, s.authority, logger)
 	if err != nil {
 		return err
@@ -172,7 +171,6 @@ func (s *Server) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	s.quiet.Store(true)
 	s.end(nil)
 	if s.root != nil {
 		_ = s.root.Close() // it reports that it was closed

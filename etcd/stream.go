@@ -13,8 +13,9 @@ import (
 )
 
 // A stream carries all the watches of a client. etcd sends what happened to them in the order of
-// its revisions, which etcd's own client would lose by handing each watch to a goroutine; here one
-// goroutine handles all. And one request for progress covers them all.
+// its revisions (but a watch that has just begun may lag), which etcd's own client would lose by
+// handing each watch to a goroutine; here one goroutine handles all. And one request for progress
+// covers them all.
 type stream struct {
 	client *clientv3.Client
 	linked func(bool) // called when the store comes into reach and when it is lost

@@ -32,6 +32,10 @@ type watch struct {
 	created bool  // etcd has answered
 }
 
+// maxRefusals is how often a watch tries again when it is denied: a member of the store may not yet
+// know of a right just granted.
+const maxRefusals = 5
+
 type watchState int
 
 const (
@@ -86,8 +90,8 @@ func (s *stream) read(ctx context.Context, w *watch) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case passes(err): // the store is out of reach
-		case errors.Is(err, rpctypes.ErrPermissionDenied) && refused < 10:
-			refused++ // a member of the store may not yet know of a right just granted
+		case errors.Is(err, rpctypes.ErrPermissionDenied) && refused < maxRefusals:
+			refused++
 		default:
 			return fmt.Errorf("follow %s: %w", w.span.key, err)
 		}
@@ -154,9 +158,10 @@ func (s *stream) handleCreated(resp *etcdserverpb.WatchResponse) {
 	c.watch.created = true
 }
 
-// lose has the state of w read as a whole again.
+// lose has the state of w read as a whole again. A watch that etcd gave up is cancelled all the
+// same, or etcd would wait for it with every answer about progress.
 func (s *stream) lose(w *watch) {
-	delete(s.byID, w.id)
+	s.cancel(w)
 	w.state = reading
 	select {
 	case w.lost <- struct{}{}:

@@ -1,0 +1,182 @@
+package etcd
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestCredentialsCarryTheHost(t *testing.T) {
+	s := startServer(t)
+	// A common name is meant to have 64 characters at most; a host's name may have more.
+	for _, host := range []string{"a", "root", "host:b", "ünï/cödé", strings.Repeat("long.", 50)} {
+		c, err := s.Admit(t.Context(), host, Grants{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, _ := pem.Decode(c.Cert)
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := cert.Subject.CommonName, "host:"+host; got != want {
+			t.Errorf("got common name %q, want %q", got, want)
+		}
+		if len(cert.DNSNames) > 0 || len(cert.IPAddresses) > 0 || cert.IsCA {
+			t.Errorf("%s: the certificate can do more than be a client's", host)
+		}
+		o := adminOptions(s)
+		o.Credentials = c
+		if err := dial(t, o).PutFacts(t.Context(), Facts{OS: "linux"}); err != nil {
+			t.Errorf("use the credentials of %q: %v", host, err)
+		}
+		again, err := s.Admit(t.Context(), host, Grants{Keys: []string{"k"}})
+		if err != nil || string(again.Key) != string(c.Key) || string(again.Cert) != string(c.Cert) {
+			t.Errorf("admit %q again: got other credentials, or %v", host, err)
+		}
+	}
+	if _, err := s.Admit(t.Context(), "", Grants{}); err == nil {
+		t.Error("a host without a name was admitted")
+	}
+}
+
+func TestCredentialsDoNotPrint(t *testing.T) {
+	c := Credentials{Host: "a", CA: []byte("CANARY"), Cert: []byte("CANARY"), Key: []byte("CANARY")}
+	var logged strings.Builder
+	for _, h := range []slog.Handler{slog.NewTextHandler(&logged, nil), slog.NewJSONHandler(&logged, nil)} {
+		slog.New(h).Info("m", "c", c)
+	}
+	text := logged.String() + fmt.Sprint(c, &c) + fmt.Sprintf("%v %+v %#v %s %q", c, c, c, c, c)
+	if strings.Contains(text, "CANARY") || strings.Contains(text, fmt.Sprint([]byte("CANARY"))) || strings.Contains(text, "0x43, 0x41") {
+		t.Errorf("credentials print as %s", text)
+	}
+	travelled, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Credentials
+	if err := json.Unmarshal(travelled, &back); err != nil || string(back.Key) != "CANARY" {
+		t.Errorf("credentials do not travel as JSON: %v", err)
+	}
+}
+
+func TestCredentialsAreChecked(t *testing.T) {
+	for _, c := range []Credentials{{}, {CA: []byte("x"), Cert: []byte("x"), Key: []byte("x")}} {
+		if _, err := Open(t.Context(), Options{Endpoints: []string{"localhost:1"}, Credentials: c, Log: discard()}); err == nil {
+			t.Error("credentials that are none were taken")
+		}
+	}
+}
+
+// handshake returns how a TLS connection to s with these credentials ends. In TLS 1.3 a server
+// refuses a client after the client is done, so the refusal comes with the first read.
+func handshake(t *testing.T, conn net.Conn, config *tls.Config) error {
+	t.Helper()
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{"h2"}
+	c := tls.Client(conn, config)
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	_, err := c.Read(make([]byte, 1)) // an HTTP/2 server speaks first
+	return err
+}
+
+func TestForeignCertificatesAreRefused(t *testing.T) {
+	s, other := startServer(t), startServer(t)
+	own, err := s.Admin().TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect := func(config *tls.Config) error {
+		conn, err := s.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return handshake(t, conn, config)
+	}
+	if err := connect(own.Clone()); err != nil {
+		t.Errorf("the operator's own certificate: %v", err)
+	}
+	foreign := own.Clone()
+	theirs, _ := other.Admin().TLS()
+	foreign.Certificates = theirs.Certificates
+	if err := connect(foreign); err == nil {
+		t.Error("a certificate of another authority was accepted")
+	}
+	none := own.Clone()
+	none.Certificates = nil
+	if err := connect(none); err == nil {
+		t.Error("no certificate was accepted")
+	}
+	if err := connect(theirs); err == nil {
+		t.Error("the client accepted a server of another authority")
+	}
+	named := own.Clone()
+	named.ServerName = "elsewhere"
+	if err := connect(named); err == nil {
+		t.Error("the client accepted a server of another name")
+	}
+}
+
+// Any local user can reach the port that members speak on, and any host holds a certificate.
+func TestOnlyMembersReachThePeerPort(t *testing.T) {
+	s := startServer(t)
+	host, err := s.Admit(t.Context(), "a", Grants{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]Credentials{"a host": host, "the operator": s.Admin()} {
+		config, err := c.TLS()
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.ServerName = "127.0.0.1"
+		if err := peerRequest(t, s, config); err == nil {
+			t.Errorf("%s was answered", what)
+		}
+	}
+	cert, key, err := s.authority.peer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := Credentials{CA: s.authority.pem, Cert: cert, Key: key}.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ServerName = "127.0.0.1"
+	if err := peerRequest(t, s, config); err != nil {
+		t.Errorf("a member was refused: %v", err)
+	}
+}
+
+func peerRequest(t *testing.T, s *Server, config *tls.Config) error {
+	t.Helper()
+	conn, err := net.Dial("tcp", s.embedded.Peers[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	c := tls.Client(conn, config)
+	if err := c.Handshake(); err != nil {
+		return err
+	}
+	if _, err := c.Write([]byte("GET /version HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		return err
+	}
+	_, err = c.Read(make([]byte, 1))
+	return err
+}
