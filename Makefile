@@ -36,7 +36,7 @@ fuzz: ## a minute for each fuzz test
 	./internal/ci/fuzz
 
 docs: ## the parts of docs/ that are made from the code
-	$(GO) run ./internal/docgen docs
+	$(GO) test ./cmd/spore -run TestReferences -update
 
 clean:
 	rm -rf bin dist
