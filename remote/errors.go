@@ -28,8 +28,8 @@ type StepError struct {
 	Err  error
 }
 
-// Error implements error.
-func (e *StepError) Error() string { return string(e.Step) + ": " + e.Err.Error() }
+// Error implements error. The text is safe to show, whatever the host had to say in it.
+func (e *StepError) Error() string { return cleanTo(string(e.Step)+": "+e.Err.Error(), maxError) }
 
 // Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }

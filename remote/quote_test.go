@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -113,6 +114,10 @@ func TestClean(t *testing.T) {
 		if got := Clean(in); got != want {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
+	}
+	host := errors.New("it says \x1b[2J\nhello")
+	if got, want := atStep(StepProbe, host).Error(), "probe: it says  hello"; got != want {
+		t.Errorf("the error reads %q, want %q", got, want)
 	}
 	if got := Clean(strings.Repeat("x", 10<<20)); len(got) > maxClean+len("…") {
 		t.Errorf("Clean kept %d bytes", len(got))

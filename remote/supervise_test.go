@@ -140,6 +140,21 @@ func TestAgentThatDiedMeanwhileIsReplaced(t *testing.T) {
 	r.wantOnlyCache()
 }
 
+func TestAgentThatDiesWhileAttachedIsReplaced(t *testing.T) {
+	r := newRig(t, sshtest.Options{})
+	j := r.start(r.options())
+	j.waitLine("agent: store says got from the host", 1)
+	r.server.DropAll()
+	waitEvent[Reattached](j, 1)
+	kill9(t, j.pids()[0])
+	waitEvent[Restarted](j, 1)
+	j.waitLine("agent: store says got from the host", 2)
+	if res := j.stopped(); res.Restarts != 1 || res.Reconnects != 1 {
+		t.Errorf("result %+v", res)
+	}
+	r.wantOnlyCache()
+}
+
 func TestLostRunDirectoryIsMadeAgain(t *testing.T) {
 	r := newRig(t, sshtest.Options{})
 	j := r.start(r.options())

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	maxLine  = 1 << 20 // bytes of one line of an agent's output
-	maxClean = 4 << 10 // bytes of a host's text that go into an error
-	tailSize = 20      // lines of an agent's stderr that are kept for the error
+	maxLine  = 1 << 20  // bytes of one line of an agent's output
+	maxClean = 4 << 10  // bytes of one text of a host that are shown
+	maxError = 64 << 10 // bytes of an error that are shown
+	tailSize = 20       // lines of an agent's stderr that are kept for the error
 )
 
 // escapes matches a terminal's control sequences: CSI, then the strings that OSC, DCS, SOS, PM
@@ -23,10 +24,12 @@ var escapes = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b[\\]PX^_][^\x07\x
 // Clean makes a text that came from a host safe to show on a terminal in one line: escape
 // sequences go, every other control or invisible formatting character becomes a space, and what
 // is longer than 4 KiB is cut.
-func Clean(s string) string {
+func Clean(s string) string { return cleanTo(s, maxClean) }
+
+func cleanTo(s string, limit int) string {
 	cut := false
-	if len(s) > maxClean {
-		s, cut = s[:maxClean], true
+	if len(s) > limit {
+		s, cut = s[:limit], true
 	}
 	s = escapes.ReplaceAllString(s, "")
 	s = strings.Map(func(r rune) rune {
