@@ -136,7 +136,7 @@ func (l *loop) collected(e Export, pattern string) (spec Spec, err error) {
 		if spec, err = kind.DecodeJSON(e.Spec); err != nil {
 			return err
 		}
-		if c, ok := spec.(Collectable); ok && pattern != "" {
+		if c, ok := spec.(Collectable); ok {
 			if spec, err = c.Collected(pattern); err != nil {
 				return err
 			}

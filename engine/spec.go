@@ -109,8 +109,11 @@ type Sourced interface {
 }
 
 // Collectable is implemented by specs that adapt themselves to the pattern of the collect entry
-// that matched them: for a file, the directory it lands in.
+// that matched them: for a file, the directory it lands in. The pattern says what the exporter must
+// not: where on this host a resource may act.
 type Collectable interface {
+	// ValidatePattern reports what is wrong with a pattern, the empty one included.
+	ValidatePattern(pattern string) error
 	Collected(pattern string) (Spec, error)
 }
 

@@ -184,6 +184,9 @@ func (d *document) collect(e entry) {
 		if !d.known(c.Kind, kind) {
 			continue
 		}
+		if !d.fits(c, item) {
+			continue
+		}
 		if first, ok := d.collects[c]; ok {
 			d.warn(at(item), "take it away", "collect: the same as on line %d, without further effect", first.line)
 			continue
@@ -191,6 +194,20 @@ func (d *document) collect(e entry) {
 		d.collects[c] = at(item)
 		d.manifest.Program.Collects = append(d.manifest.Program.Collects, c)
 	}
+}
+
+// fits reports whether the pattern is one that the kind can use, and fails at n if not.
+func (d *document) fits(c engine.Collect, n *yaml.Node) bool {
+	kind := d.kinds[c.Kind]
+	spec, ok := kind.Spec(kind.New()).(engine.Collectable)
+	if !ok {
+		return true
+	}
+	if err := spec.ValidatePattern(c.Pattern); err != nil {
+		d.fail(at(n), "add pattern:, such as pattern: /srv/", "collect: %v", err)
+		return false
+	}
+	return true
 }
 
 // known reports whether there is such a kind, and fails at n if not.

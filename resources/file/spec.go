@@ -106,13 +106,18 @@ func (s Spec) Exportable() error {
 	return errors.Join(errs...)
 }
 
+// ValidatePattern wants the absolute path of a directory.
+func (s Spec) ValidatePattern(pattern string) error {
+	if !filepath.IsAbs(pattern) {
+		return engine.Invalid("pattern", "want the absolute path of the directory that collected files land in, not %q", pattern)
+	}
+	return nil
+}
+
 // Collected returns the spec landing in the directory pattern under its own last name, whatever
 // directory its exporter had in mind.
 func (s Spec) Collected(pattern string) (engine.Spec, error) {
-	if !filepath.IsAbs(pattern) {
-		return nil, engine.Invalid("pattern", "want the absolute path of the directory that collected files land in, not %q", pattern)
-	}
-	if err := errors.Join(s.Exportable(), s.Validate()); err != nil {
+	if err := errors.Join(s.ValidatePattern(pattern), s.Exportable(), s.Validate()); err != nil {
 		return nil, err
 	}
 	_, base := splitPath(s.path())
