@@ -51,6 +51,15 @@ func (f file) WithSource(path, digest string) engine.Spec {
 	return f
 }
 
+func (f file) ValidatePattern(pattern string) error {
+	if !strings.HasPrefix(pattern, "/") {
+		return engine.Invalid("pattern", "want an absolute path, not %q", pattern)
+	}
+	return nil
+}
+
+func (f file) Collected(string) (engine.Spec, error) { return f, nil }
+
 func (f file) Exportable() error {
 	if f.From != "" {
 		return engine.Invalid("source", "a source cannot be exported")
