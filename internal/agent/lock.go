@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A lock is a file that a living process holds, with its holder written in it. The kernel gives it
-// up for a process that dies.
+// A lock is a file or a directory that a living process holds. The kernel gives it up for a
+// process that dies.
 type lock struct {
 	file *os.File
 	path string
@@ -37,10 +37,10 @@ func (e *BusyError) Error() string {
 		e.Holder.Owner, e.Holder.Since.Format(time.RFC3339), e.Holder.PID)
 }
 
-// tryLock takes the lock at path, or returns errHeld.
-func tryLock(path string, holder Holder) (*lock, error) {
+// tryLock takes the lock at path, or returns errHeld. What is not a directory is made if need be.
+func tryLock(path string, flags int) (*lock, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		f, err := os.OpenFile(path, flags|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("lock: %w", err)
 		}
@@ -53,10 +53,19 @@ func tryLock(path string, holder Holder) (*lock, error) {
 		}
 		l := &lock{file: f, path: path}
 		if l.current() {
-			return l, l.write(holder)
+			return l, nil
 		}
 		f.Close() // its last holder removed it in between
 	}
+}
+
+// takeOwn takes the lock of the holder's directory, and writes the holder in it for others to read.
+func takeOwn(h Holder) (*lock, error) {
+	l, err := tryLock(filepath.Join(h.Dir, lockFile), os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	return l, l.write(h)
 }
 
 var errHeld = errors.New("lock is held")
@@ -83,29 +92,30 @@ func (l *lock) write(h Holder) error {
 	return nil
 }
 
-// release gives the lock up and takes its file away.
-func (l *lock) release() {
-	_ = os.Remove(l.path)
-	_ = l.file.Close()
-}
+// release gives the lock up.
+func (l *lock) release() { _ = l.file.Close() }
 
-// takeHost takes the lock that only one agent of a prefix holds. An agent that has lost its
-// initiator makes room for a new one; else the error is a *BusyError.
-func takeHost(ctx context.Context, path string, me Holder) (*lock, error) {
-	const poll = 20 * time.Millisecond // a lock that is given up tells nobody
+// takeHost takes the lock that only one agent of those with their directory in base holds, which is
+// base itself: so nothing is left of a holder that was killed. An agent that has lost its initiator
+// makes room for a new one; else the error is a *BusyError.
+func takeHost(ctx context.Context, base string) (*lock, error) {
+	const (
+		poll  = 50 * time.Millisecond // a lock that is given up tells nobody
+		grace = 2 * time.Second       // for an agent to learn that its initiator has gone
+	)
+	begin := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	asked := false
+	yields := false
 	for {
-		l, err := tryLock(path, me)
+		l, err := tryLock(base, os.O_RDONLY|unix.O_DIRECTORY)
 		if !errors.Is(err, errHeld) {
 			return l, err
 		}
-		holder := readHolder(path)
-		if !asked {
-			if holder.Dir == "" { // it has taken the lock this instant, or is giving it up
-				holder.Owner = "someone"
-			} else if asked = askToYield(holder.Dir); !asked && alive(holder.PID) {
+		holder := readHolder(base)
+		if !yields && holder.PID != 0 { // else it has taken the lock this instant, or is giving it up
+			yields = askToYield(holder.Dir)
+			if !yields && time.Since(begin) > grace {
 				return nil, &BusyError{holder}
 			}
 		}
@@ -117,12 +127,17 @@ func takeHost(ctx context.Context, path string, me Holder) (*lock, error) {
 	}
 }
 
-func readHolder(path string) (h Holder) {
-	text, err := os.ReadFile(path)
-	if err == nil {
-		_ = json.Unmarshal(text, &h)
+// readHolder finds who holds base: the living one of those with a directory in it.
+func readHolder(base string) Holder {
+	paths, _ := filepath.Glob(filepath.Join(base, "run-*", lockFile))
+	for _, path := range paths {
+		var h Holder
+		text, err := os.ReadFile(path)
+		if err == nil && json.Unmarshal(text, &h) == nil && h.Dir == filepath.Dir(path) && alive(h.PID) {
+			return h
+		}
 	}
-	return h
+	return Holder{Owner: "someone"}
 }
 
 func alive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }

@@ -29,7 +29,6 @@ const (
 type ServeOptions struct {
 	Options
 	Seeds    []string
-	Prefix   string        // where the lock is that only one agent holds
 	Owner    string        // who starts it, as user@machine
 	Orphan   time.Duration // how long it goes on without the store; 0 is for ever
 	In       io.Reader     // the credentials as one line of JSON, then command lines
@@ -129,19 +128,17 @@ func (s *server) closeClient() {
 // lock takes the locks of the host and of the directory.
 func (s *server) lock(ctx context.Context) (release func(), err error) {
 	me := Holder{PID: os.Getpid(), Dir: s.Dir, Owner: s.Owner, Since: time.Now().UTC()}
-	host, err := takeHost(ctx, filepath.Join(s.Prefix, "agent.lock"), me)
+	host, err := takeHost(ctx, filepath.Dir(s.Dir))
 	if err != nil {
 		return nil, err
 	}
-	own, err := tryLock(filepath.Join(s.Dir, lockFile), me)
+	own, err := takeOwn(me)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Dir, pidFile), []byte(strconv.Itoa(me.PID)+"\n"), 0o600)
+	}
 	if err != nil {
 		host.release()
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.Dir, pidFile), []byte(strconv.Itoa(me.PID)+"\n"), 0o600); err != nil {
-		own.release()
-		host.release()
-		return nil, fmt.Errorf("write pid: %w", err)
+		return nil, fmt.Errorf("take directory: %w", err)
 	}
 	return func() { own.release(); host.release() }, nil
 }
