@@ -21,6 +21,7 @@ type session struct {
 	conn   *ssh.ServerConn
 
 	running bool
+	run     func()         // what the last request set going
 	done    sync.WaitGroup // what runs on the channel
 	pipes   []io.Closer    // our ends of the command's stdin, stdout and stderr
 	pgid    int
@@ -37,6 +38,10 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 		ok := s.request(r)
 		if r.WantReply {
 			_ = r.Reply(ok, nil)
+		}
+		if s.run != nil { // not before the reply, for what runs may close the channel at once
+			s.run()
+			s.run = nil
 		}
 	}
 	for _, p := range s.pipes {
@@ -65,18 +70,20 @@ func (s *session) sftp() bool {
 	if s.running || s.server.opts.NoSFTP {
 		return false
 	}
-	s.running = true
-	s.greet()
 	server, err := sftp.NewServer(s.ch, sftp.WithServerWorkingDirectory(s.server.opts.Dir))
 	if err != nil {
 		return false
 	}
-	s.done.Go(func() {
-		_ = server.Serve() // ends with the channel; what failed was answered in the protocol
-		_ = server.Close()
-		s.exitStatus(0)
-		_ = s.ch.Close()
-	})
+	s.running = true
+	s.run = func() {
+		s.greet()
+		s.done.Go(func() {
+			_ = server.Serve() // ends with the channel; what failed was answered in the protocol
+			_ = server.Close()
+			s.exitStatus(0)
+			_ = s.ch.Close()
+		})
+	}
 	return true
 }
 
@@ -99,7 +106,6 @@ func (s *session) exec(args ...string) bool {
 	if err != nil {
 		return false
 	}
-	s.greet()
 	err = s.server.startCommand(cmd)
 	for _, f := range theirs {
 		_ = f.Close()
@@ -109,7 +115,7 @@ func (s *session) exec(args ...string) bool {
 		return false
 	}
 	s.pgid = cmd.Process.Pid
-	s.run(cmd)
+	s.run = func() { s.carry(cmd) }
 	return true
 }
 
@@ -127,9 +133,10 @@ func (s *session) connect(cmd *exec.Cmd) (theirs []io.Closer, err error) {
 	return []io.Closer{in[0], out[1], errOut[1]}, nil
 }
 
-// run feeds cmd and reports its end. As with OpenSSH the status goes out when the command ends,
+// carry feeds cmd and reports its end. As with OpenSSH the status goes out when the command ends,
 // and the channel closes when nothing holds its output any more.
-func (s *session) run(cmd *exec.Cmd) {
+func (s *session) carry(cmd *exec.Cmd) {
+	s.greet()
 	in, out, errOut := s.pipes[0].(*os.File), s.pipes[1].(*os.File), s.pipes[2].(*os.File)
 	go func() { // ends with the channel
 		_, _ = io.Copy(in, s.ch)

@@ -92,7 +92,7 @@ func TestManyKeysInTheAgent(t *testing.T) {
 func TestAgentAndFiles(t *testing.T) {
 	u := newUser(t)
 	u.agent(12)
-	s := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("mine", ""))})
+	s := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("mine"))})
 	u.trust(s)
 	u.write("config", "IdentityFile ~/.ssh/mine\n")
 	u.mustDial("me@" + s.Addr())

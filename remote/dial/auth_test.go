@@ -8,7 +8,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -68,7 +67,7 @@ func TestDefaultKeys(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	u := newUser(t)
-	s := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_ed25519", "")), User: "deploy"})
+	s := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_ed25519")), User: "deploy"})
 	u.trust(s)
 	u.write("config", "Host w\n HostName 127.0.0.1\n Port "+port(s)+"\n User deploy\n")
 	c := u.mustDial("w")
@@ -79,20 +78,20 @@ func TestUsers(t *testing.T) {
 }
 
 func TestKeysThatCannotBeUsed(t *testing.T) {
-	s := start(t, sshtest.Options{AuthorizedKeys: keys(newUser(t).key("x", ""))})
+	s := start(t, sshtest.Options{AuthorizedKeys: keys(newUser(t).key("x"))})
 	for name, tc := range map[string]struct {
 		prepare func(u *user)
 		want    string
 	}{
 		"nothing at all":   {func(*user) {}, "load a key into ssh-agent"},
 		"file is missing":  {func(u *user) { u.write("config", "IdentityFile ~/none\n") }, "none: no such file"},
-		"file is not ours": {func(u *user) { u.key("id_ed25519", ""); chmod(u, "id_ed25519", 0o644) }, "chmod 600"},
+		"file is not ours": {func(u *user) { u.key("id_ed25519"); chmod(u, "id_ed25519", 0o644) }, "chmod 600"},
 		"not a key":        {func(u *user) { u.write("id_rsa", "nonsense") }, "id_rsa: ssh: no key found"},
 		"agent is gone":    {func(u *user) { u.env["SSH_AUTH_SOCK"] = filepath.Join(u.home, "gone") }, "ask ssh-agent"},
 		"no method":        {func(u *user) { u.write("config", "PubkeyAuthentication no\n") }, "the host accepts publickey only"},
-		"type not allowed": {func(u *user) { u.key("id_ed25519", ""); u.write("config", "PubkeyAcceptedAlgorithms rsa-*\n") }, "PubkeyAcceptedAlgorithms"},
+		"type not allowed": {func(u *user) { u.key("id_ed25519"); u.write("config", "PubkeyAcceptedAlgorithms rsa-*\n") }, "PubkeyAcceptedAlgorithms"},
 		"only the public half": {func(u *user) {
-			u.write("only.pub", authorizedLine(u.key("gone", "").PublicKey()))
+			u.write("only.pub", authorizedLine(u.key("gone").PublicKey()))
 			u.write("config", "IdentityFile ~/.ssh/only\n")
 		}, "~/.ssh/only is neither there nor in ssh-agent"},
 	} {
@@ -115,7 +114,7 @@ func chmod(u *user, name string, mode os.FileMode) {
 // One passphrase serves the whole fleet, however many hosts want it at once.
 func TestPassphraseOncePerFleet(t *testing.T) {
 	u := newUser(t)
-	key := u.key("id_ed25519", "open sesame")
+	key := u.sealedKey("id_ed25519", "open sesame")
 	servers := make([]*sshtest.Server, 5)
 	for i := range servers {
 		servers[i] = start(t, sshtest.Options{AuthorizedKeys: keys(key)})
@@ -146,9 +145,9 @@ func TestPassphraseOncePerFleet(t *testing.T) {
 
 func TestPassphraseFailures(t *testing.T) {
 	u := newUser(t)
-	key := u.key("id_ed25519", "open sesame")
+	key := u.sealedKey("id_ed25519", "open sesame")
 	s := start(t, sshtest.Options{AuthorizedKeys: keys(key)})
-	other := start(t, sshtest.Options{AuthorizedKeys: keys(newUser(t).key("x", ""))})
+	other := start(t, sshtest.Options{AuthorizedKeys: keys(newUser(t).key("x"))})
 	u.trust(s, other)
 	t.Run("no input", func(t *testing.T) {
 		u.again().authError("me@"+s.Addr(), "id_ed25519 needs its passphrase", "--no-input")
@@ -187,20 +186,7 @@ func TestPassphraseFailures(t *testing.T) {
 // Keys encrypted the old way do not show their public half, so the passphrase comes first.
 func TestOldEncryptedKey(t *testing.T) {
 	u := newUser(t)
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	//lint:ignore SA1019 such keys still lie about in people's homes
-	block, err := x509.EncryptPEMBlock(rand.Reader, "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(private), []byte("pw"), x509.PEMCipherAES128)
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.write("id_rsa", string(pem.EncodeToMemory(block)))
-	signer, err := ssh.NewSignerFromKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := u.oldSealedKey("id_rsa", "pw")
 	s := start(t, sshtest.Options{AuthorizedKeys: keys(signer)})
 	u.trust(s)
 	p := inTurn("pw")
@@ -212,8 +198,8 @@ func TestOldEncryptedKey(t *testing.T) {
 // Two keys behind one passphrase: it is asked for once.
 func TestPassphraseServesOtherKeys(t *testing.T) {
 	u := newUser(t)
-	first := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_ed25519", "pw"))})
-	second := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_ecdsa", "pw"))})
+	first := start(t, sshtest.Options{AuthorizedKeys: keys(u.sealedKey("id_ed25519", "pw"))})
+	second := start(t, sshtest.Options{AuthorizedKeys: keys(u.sealedKey("id_ecdsa", "pw"))})
 	u.trust(first, second)
 	u.dialer.Prompt = inTurn("pw")
 	u.mustDial("me@" + first.Addr())
@@ -227,7 +213,7 @@ func TestUserCertificates(t *testing.T) {
 	t.Run("beside the key", func(t *testing.T) {
 		u := newUser(t)
 		u.trust(s)
-		key := u.key("id_ed25519", "")
+		key := u.key("id_ed25519")
 		u.write("id_ed25519-cert.pub", authorizedLine(certify(t, ca, key.PublicKey(), ssh.UserCert, later, "me")))
 		u.mustDial("me@" + s.Addr())
 		u.authError("you@"+s.Addr(), "certificate id_ed25519-cert.pub")
@@ -243,7 +229,7 @@ func TestUserCertificates(t *testing.T) {
 	t.Run("encrypted key", func(t *testing.T) {
 		u := newUser(t)
 		u.trust(s)
-		key := u.key("id_ed25519", "pw")
+		key := u.sealedKey("id_ed25519", "pw")
 		u.write("id_ed25519-cert.pub", authorizedLine(certify(t, ca, key.PublicKey(), ssh.UserCert, later, "me")))
 		u.dialer.Prompt = inTurn("pw")
 		u.mustDial("me@" + s.Addr())
@@ -251,7 +237,7 @@ func TestUserCertificates(t *testing.T) {
 	t.Run("expired", func(t *testing.T) {
 		u := newUser(t)
 		u.trust(s)
-		key := u.key("id_ed25519", "")
+		key := u.key("id_ed25519")
 		u.write("id_ed25519-cert.pub", authorizedLine(certify(t, ca, key.PublicKey(), ssh.UserCert, time.Unix(2, 0), "me")))
 		u.authError("me@" + s.Addr())
 	})
@@ -345,7 +331,7 @@ func TestPasswordPrompt(t *testing.T) {
 func TestOneTimeCodes(t *testing.T) {
 	u := newUser(t)
 	s := start(t, sshtest.Options{
-		AuthorizedKeys: keys(u.key("id_ed25519", "")), SecondFactor: true,
+		AuthorizedKeys: keys(u.key("id_ed25519")), SecondFactor: true,
 		Questions: []sshtest.Question{{Text: "\x1b[31mCode: ", Answer: "123"}, {Text: "Colour", Echo: true, Answer: "red"}},
 	})
 	u.trust(s)
@@ -384,7 +370,7 @@ func TestHostHangsUpWhileThePersonTypes(t *testing.T) {
 // A host that waits for a person holds up none that needs no person.
 func TestPromptBlocksNobodyElse(t *testing.T) {
 	u := newUser(t)
-	byKey := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_ed25519", "open"))})
+	byKey := start(t, sshtest.Options{AuthorizedKeys: keys(u.sealedKey("id_ed25519", "open"))})
 	byPassword := start(t, sshtest.Options{Password: "pw"})
 	u.trust(byKey, byPassword)
 	typing, typed := make(chan struct{}), make(chan struct{})

@@ -3,7 +3,10 @@ package dial_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"log/slog"
@@ -87,14 +90,55 @@ func (u *user) trust(servers ...*sshtest.Server) {
 	u.write("known_hosts", lines.String())
 }
 
-// key makes a key file of ~/.ssh, encrypted unless passphrase is empty.
-func (u *user) key(name, passphrase string) ssh.Signer {
+// key makes a key file of ~/.ssh.
+func (u *user) key(name string) ssh.Signer {
 	u.t.Helper()
 	private, signer := newPrivate(u.t)
 	block, err := ssh.MarshalPrivateKey(private, "test")
-	if passphrase != "" {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
+	if err != nil {
+		u.t.Fatal(err)
 	}
+	u.write(name, string(pem.EncodeToMemory(block)))
+	return signer
+}
+
+// sealedKey makes an encrypted key file of ~/.ssh, with its public half beside it. It is of an
+// old format, which is quick to decrypt; OpenSSH's own is slow by design.
+func (u *user) sealedKey(name, passphrase string) ssh.Signer {
+	u.t.Helper()
+	signer := u.oldSealedKey(name, passphrase)
+	u.write(name+".pub", authorizedLine(signer.PublicKey()))
+	return signer
+}
+
+func (u *user) oldSealedKey(name, passphrase string) ssh.Signer {
+	u.t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(private)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	//lint:ignore SA1019 such keys still lie about in people's homes
+	block, err := x509.EncryptPEMBlock(rand.Reader, "EC PRIVATE KEY", der, []byte(passphrase), x509.PEMCipherAES128)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	u.write(name, string(pem.EncodeToMemory(block)))
+	signer, err := ssh.NewSignerFromKey(private)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	return signer
+}
+
+// modernSealedKey makes an encrypted key file as ssh-keygen does.
+func (u *user) modernSealedKey(name, passphrase string) ssh.Signer {
+	u.t.Helper()
+	private, signer := newPrivate(u.t)
+	block, err := ssh.MarshalPrivateKeyWithPassphrase(private, "test", []byte(passphrase))
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 func trusting(t *testing.T, opts sshtest.Options) (*user, *sshtest.Server) {
 	t.Helper()
 	u := newUser(t)
-	opts.AuthorizedKeys = keys(u.key("id_ed25519", ""))
+	opts.AuthorizedKeys = keys(u.key("id_ed25519"))
 	return u, start(t, opts)
 }
 
@@ -150,7 +150,7 @@ func TestAcceptNewWithoutAFile(t *testing.T) {
 
 func TestHostKeyRemembersWhatItAccepted(t *testing.T) {
 	u, s := trusting(t, sshtest.Options{})
-	other := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_rsa", ""))})
+	other := start(t, sshtest.Options{AuthorizedKeys: keys(u.key("id_rsa"))})
 	u.write("config", "UserKnownHostsFile none\nHost a\n Port "+port(s)+"\nHost b\n Port "+port(other)+"\nHost *\n HostName 127.0.0.1\n HostKeyAlias same\n")
 	u.dialer.AcceptNew = true
 	u.mustDial("me@a")

@@ -78,6 +78,9 @@ func (l *login) fromFile(f *keyFile, held []identity) []identity {
 
 func (l *login) keyIdentity(f *keyFile) identity {
 	open := func() (ssh.Signer, error) {
+		// Deriving a key from a passphrase takes long by design, and others may be in line.
+		resume := l.asking()
+		defer resume()
 		signer, err := l.env.keys.open(l.ctx, f, l.asker(f))
 		if err != nil && l.ctx.Err() == nil {
 			l.note(err.Error())
@@ -102,8 +105,6 @@ func (l *login) asker(f *keyFile) func(again bool) (string, error) {
 		if again {
 			text += " (the last one does not fit)"
 		}
-		resume := l.asking()
-		defer resume()
 		return l.env.vault.prompt.Prompt(l.ctx, Question{Host: l.settings.target.Name(), Text: text})
 	}
 }

@@ -23,7 +23,7 @@ type login struct {
 	mu       sync.Mutex // guards what the handshake's goroutine notes down
 	tried    []string
 	notes    []string
-	prompted bool // a person or an agent was asked
+	prompted bool // a person may have kept the host waiting
 	secrets  bool // a password or code has been sent
 	hungUp   bool // the connection ended before the host had decided
 	done     []func()
@@ -44,7 +44,7 @@ func (l *login) note(what string) {
 	}
 }
 
-// asking stops the clock while a person or an agent is at work.
+// asking stops the clock while a person is at work, for this host or for one before it.
 func (l *login) asking() (resume func()) {
 	l.mu.Lock()
 	l.prompted = true

@@ -95,7 +95,7 @@ func TestRealOpenSSH(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := newUser(t)
-	key := u.key("id_ed25519", "open sesame")
+	key := u.modernSealedKey("id_ed25519", "open sesame")
 	jump, jumpKnown := sshd(t, key.PublicKey(), "")
 	inner, innerKnown := sshd(t, key.PublicKey(), "MaxAuthTries 2\nAllowTcpForwarding no\n")
 	u.write("known_hosts", jumpKnown+innerKnown)
@@ -116,7 +116,7 @@ func TestRealOpenSSH(t *testing.T) {
 
 	v := newUser(t)
 	v.write("known_hosts", innerKnown)
-	v.key("id_ed25519", "")
+	v.key("id_ed25519")
 	if e := v.authError(me.Username+"@"+inner, "refused"); !strings.Contains(strings.Join(e.Tried, " "), "id_ed25519") {
 		t.Errorf("tried %q", e.Tried)
 	}

@@ -23,7 +23,7 @@ import (
 func fleet(t *testing.T, n int, config string) (*user, []*sshtest.Server) {
 	t.Helper()
 	u := newUser(t)
-	key := u.key("id_ed25519", "")
+	key := u.key("id_ed25519")
 	var text strings.Builder
 	servers := make([]*sshtest.Server, n)
 	for i := range servers {
@@ -100,7 +100,7 @@ func TestJumpFailures(t *testing.T) {
 		t.Errorf("the error is of %s, want h0", e.Host)
 	}
 
-	key := u.key("id_ed25519", "")
+	key := u.key("id_ed25519")
 	forbids := start(t, sshtest.Options{AuthorizedKeys: keys(key), NoTCPForward: true})
 	u.trust(forbids)
 	u.write("config", "Host b\n HostName 127.0.0.1\n Port "+port(forbids)+"\nHost w\n ProxyJump me@b\n")
@@ -261,7 +261,7 @@ func TestCancel(t *testing.T) {
 // A host that stops answering is given up; one that merely has nothing to say is not.
 func TestKeepalive(t *testing.T) {
 	u := newUser(t)
-	key := keys(u.key("id_ed25519", ""))
+	key := keys(u.key("id_ed25519"))
 	hung, fine := start(t, sshtest.Options{AuthorizedKeys: key, IgnoreKeepalive: true}), start(t, sshtest.Options{AuthorizedKeys: key})
 	u.trust(hung, fine)
 	u.write("config", "ServerAliveInterval 1\nServerAliveCountMax 1\n")
