@@ -18,7 +18,7 @@ const stopBound = 10 * time.Second // of an orderly end
 
 // remote converges the hosts that the manifests name.
 func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifest) (int, error) {
-	hosts, err := fleet.Hosts(manifests)
+	hosts, err := fleet.Hosts(manifests, fleet.Selection{File: r.hosts, Limit: r.limit})
 	if err != nil {
 		return 0, err
 	}

@@ -18,6 +18,7 @@ import (
 // runFlags are the flags of spore run.
 type runFlags struct {
 	remotes, seeds          []string
+	hosts, limit            string
 	file, hostname          string
 	noServer                bool
 	depth                   int
@@ -61,6 +62,8 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.StringArrayVar(&f.remotes, "remote", nil, "a `GRAPH` file to bring to the hosts it names; may be repeated")
+	fl.StringVar(&f.hosts, "hosts", "", "a `FILE` of host addresses, one a line, for the graphs that name no host")
+	fl.StringVar(&f.limit, "limit", "", "only the hosts whose names match one of these `PATTERNS`, such as web*,db[1:3],!web7")
 	fl.StringVar(&f.file, "file", "", "a `GRAPH` file for this machine")
 	fl.Var(&f.converged, "converged-timeout", "end when everything has been converged for so long: seconds or a duration; 0 is at once")
 	fl.BoolVar(&f.noop, "noop", false, "only report what would change; nothing is changed or exported")

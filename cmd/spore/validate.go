@@ -30,7 +30,7 @@ func newValidate(s stdio) *cobra.Command {
 				}
 			}
 			meant := slices.DeleteFunc(slices.Clone(manifests), func(m *manifest.Manifest) bool { return len(m.Remotes) == 0 })
-			if _, err := fleet.Hosts(meant); err != nil {
+			if _, err := fleet.Hosts(meant, fleet.Selection{}); err != nil {
 				return err
 			}
 			for _, m := range manifests {
