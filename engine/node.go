@@ -29,6 +29,8 @@ type Node struct {
 	ID   ID
 	Meta Meta
 	Spec Spec
+	// Sensitive says that Spec holds a secret: what is told of the node's changes leaves values out.
+	Sensitive bool
 }
 
 // Same reports whether the two nodes declare the same, so that one may go on in place of the other.

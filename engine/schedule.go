@@ -132,7 +132,19 @@ func (l *loop) evaluateDependents(n *node) {
 func (l *loop) observe(n *node, e Event) {
 	n.told = n.state
 	e.Time, e.Resource, e.State = time.Now(), n.ID, n.state
+	if n.Sensitive {
+		e.Changes = withheld(e.Changes)
+	}
 	if l.cfg.Observe != nil {
 		l.cfg.Observe(e)
 	}
+}
+
+// withheld returns the changes without any value.
+func withheld(changes []Change) []Change {
+	fields := make([]Change, len(changes))
+	for i, c := range changes {
+		fields[i] = Change{Field: c.Field}
+	}
+	return fields
 }

@@ -52,7 +52,7 @@ func (d *document) arrange(links []*link) *engine.Graph {
 	g := graph.New[engine.ID, engine.Node, engine.Edge]()
 	for _, res := range d.resources {
 		if !res.exported {
-			g.Add(res.id(), engine.Node{ID: res.id(), Meta: res.meta, Spec: res.spec})
+			g.Add(res.id(), engine.Node{ID: res.id(), Meta: res.meta, Spec: res.spec, Sensitive: res.sensitive})
 		}
 	}
 	for _, l := range links {

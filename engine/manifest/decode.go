@@ -15,6 +15,7 @@ type value struct {
 	*yaml.Node // resolved, not null
 	what       string
 	field      engine.Field
+	res        *resource // whose it is; nil outside of resources
 }
 
 // with returns the value with another node in place of its own, for what is inside of it.
@@ -36,7 +37,8 @@ func (d *document) structFields(res *resource, what string, v reflect.Value, of 
 				d.warn(at(e.key), "take it away", "%s: %s has no effect", what, field.Name)
 				return
 			}
-			if !d.decode(value{e.value, what, field}, v.Field(field.Index)) {
+			res.sensitive = res.sensitive || field.Secret
+			if !d.decode(value{e.value, what, field, res}, v.Field(field.Index)) {
 				res.suspect[field.Name] = true
 			}
 		}
@@ -174,5 +176,5 @@ func (d *document) setDefault(what string, v reflect.Value, f engine.Field) {
 			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: item})
 		}
 	}
-	d.decode(value{n, what + " (default)", f}, v)
+	d.decode(value{n, what + " (default)", f, nil}, v)
 }

@@ -15,6 +15,7 @@ import (
 // A document is a graph file being understood.
 type document struct {
 	*report
+	options   Options
 	manifest  *Manifest
 	sources   *sources
 	resources []*resource
@@ -24,9 +25,10 @@ type document struct {
 }
 
 // newDocument returns a document of which nothing is read yet.
-func newDocument(r *report, file string) *document {
+func newDocument(r *report, file string, o Options) *document {
 	return &document{
-		report: r,
+		report:  r,
+		options: o,
 		manifest: &Manifest{
 			File: file, Name: baseName(file),
 			Program: &engine.Program{Graph: graph.New[engine.ID, engine.Node, engine.Edge]()},

@@ -142,7 +142,7 @@ func (d *document) end(e entry, r *ref) *yaml.Node {
 
 func (d *document) notify(e entry, b *bool) {
 	field := engine.Field{Name: "notify", Doc: "Whether a change of the first refreshes the second."}
-	d.truth(value{e.value, "edges", field}, reflect.ValueOf(b).Elem())
+	d.truth(value{e.value, "edges", field, nil}, reflect.ValueOf(b).Elem())
 }
 
 // exists reports whether an edge can lead to or from r, and fails at n if not. self is the other

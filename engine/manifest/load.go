@@ -43,7 +43,7 @@ func Parse(file string, text []byte, o Options) (*Manifest, error) {
 	r := newReport(file, text, o.Kinds)
 	if root := r.compose(text); root != nil && r.checkTree(root) {
 		r.hide(root)
-		d := newDocument(r, file)
+		d := newDocument(r, file, o)
 		d.manifest.Text = text
 		d.readAll(root)
 		if found := r.diagnostics(); !found.Failed() {

@@ -15,6 +15,9 @@ const MaxSize = 1 << 20
 // Options say what a graph file may contain.
 type Options struct {
 	Kinds engine.Kinds
+	// Secrets returns what a reference such as secret://env/NAME stands for. Without it references
+	// are left as they are: that is how a graph is read before it is known who needs which.
+	Secrets func(reference string) (string, error)
 }
 
 // A Manifest is one graph file, understood.
@@ -30,6 +33,14 @@ type Manifest struct {
 	// name.
 	Files    []File
 	Warnings Diagnostics
+	// Secrets are the references in it, each once, in the order of their first use.
+	Secrets []Reference
+}
+
+// A Reference stands for a secret in a graph file.
+type Reference struct {
+	Text         string // secret://…
+	Line, Column int    // of its first use
 }
 
 // A Remote is one host for which the graph is meant. The syntax of its address is not looked at.

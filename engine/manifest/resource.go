@@ -21,6 +21,8 @@ type resource struct {
 	spec     engine.Spec
 	entries  []entry         // the keys it was written with
 	suspect  map[string]bool // fields of which something was said already
+	// refers says that some field refers to a secret; sensitive, that some field holds one.
+	refers, sensitive bool
 }
 
 // kindsOf reads the resources. All are declared before any is read, since they name each other.
@@ -105,7 +107,11 @@ func (d *document) resource(res *resource) {
 		return
 	}
 	res.spec = d.finish(res, kind.Spec(ptr))
-	if res.exported {
+	switch {
+	case res.exported && res.sensitive:
+		d.fail(res.place, "a secret goes to the hosts whose graphs refer to it, and to no other",
+			"%s: a resource that holds a secret cannot be exported", what)
+	case res.exported:
 		d.export(res)
 	}
 }

@@ -22,6 +22,9 @@ func (d *document) text(x value, v reflect.Value) bool {
 		d.notAmong(x)
 		return false
 	}
+	if isReference(x.Value) && x.res != nil {
+		return d.reference(x, v)
+	}
 	v.SetString(x.Value)
 	return true
 }

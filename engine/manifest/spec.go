@@ -77,7 +77,7 @@ func (d *document) invalid(res *resource, err error) {
 	case len(res.suspect) > 0:
 		return
 	}
-	if d.tells(res, message) {
+	if d.tells(res, message) || res.refers && d.options.Secrets != nil {
 		message = "is not valid; the reason would tell a secret"
 		if ok {
 			message = fe.Field + ": " + message
