@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func TestMarksOfASkippedNodeLeaveTheHostSettled(t *testing.T) {
 		if !h.Status().Settled {
 			t.Error("unsettled by an event of a skipped resource")
 		}
-		pass(time.Hour)
+		pass(time.Minute)
 		if !h.Status().Settled {
 			t.Error("unsettled by the polling of a skipped resource")
 		}
@@ -166,6 +167,7 @@ func TestPanicsAreFailures(t *testing.T) {
 			inBubble(t, func(t *testing.T, h *host) {
 				h.thing("a").on(call, explode)
 				h.swap(declare("a"), declare("b"))
+				synctest.Wait()
 				h.settleOnce()
 				operation := call
 				if call == "watching" {

@@ -33,6 +33,8 @@ func (s fakeSpec) Validate() error {
 	return nil
 }
 
+func (s fakeSpec) ValidatePattern(string) error { return nil }
+
 func (s fakeSpec) Collected(pattern string) (Spec, error) {
 	s.Dir = pattern
 	return s, nil
@@ -47,7 +49,8 @@ type thing struct {
 	value   string
 	calls   map[string]int
 	hooks   map[string]func(context.Context) error
-	changed func()
+	changed map[*fake]func() // of those that watch it
+	echo    bool             // an apply makes an event, as real things do
 }
 
 // on has hook called at the beginning of open, watch, check, apply, refresh or close, or, as
@@ -88,12 +91,14 @@ func (x *thing) set(value string) {
 	x.value = value
 }
 
-// fire calls the watch's changed.
+// fire tells all that watch the thing.
 func (x *thing) fire() {
 	x.mu.Lock()
-	changed := x.changed
+	watches := slices.Collect(maps.Values(x.changed))
 	x.mu.Unlock()
-	changed()
+	for _, changed := range watches {
+		changed()
+	}
 }
 
 // drift changes the thing from outside.
@@ -117,8 +122,13 @@ func (f *fake) Watch(ctx context.Context, changed func()) error {
 		return err
 	}
 	f.mu.Lock()
-	f.changed = changed
+	f.changed[f] = changed
 	f.mu.Unlock()
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.changed, f)
+	}()
 	changed()
 	f.mu.Lock()
 	watching := f.hooks["watching"]
@@ -150,6 +160,12 @@ func (f *fake) Apply(ctx context.Context, changes []Change) error {
 	}
 	f.set(f.spec.Value)
 	f.owed = false
+	f.mu.Lock()
+	echo := f.echo
+	f.mu.Unlock()
+	if echo {
+		f.fire()
+	}
 	return nil
 }
 
@@ -235,6 +251,7 @@ func (h *host) thing(name string) *thing {
 	if h.things[name] == nil {
 		h.things[name] = &thing{
 			host: h, name: name, calls: map[string]int{}, hooks: map[string]func(context.Context) error{},
+			changed: map[*fake]func(){},
 		}
 	}
 	return h.things[name]
