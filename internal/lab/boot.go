@@ -168,12 +168,15 @@ func (h *Host) awaitReady(ctx context.Context, ready *net.UnixConn, supervisor p
 	return h.awaitSSHD(ctx, leader)
 }
 
-// awaitSSHD returns when sshd listens, which it does before it writes its id. It looks from
+// awaitSSHD returns when a light host's sshd listens, which it does before it writes its id. It looks from
 // inside, as a host that is cut off must be able to start as well.
 func (h *Host) awaitSSHD(ctx context.Context, leader process) error {
-	pidFile := filepath.Join("/proc", strconv.Itoa(leader.PID), "root/run/sshd.pid")
+	root := filepath.Join("/proc", strconv.Itoa(leader.PID), "root")
 	for {
-		if b, err := os.ReadFile(pidFile); err == nil && len(b) > 0 {
+		id, _ := os.ReadFile(filepath.Join(root, "run/sshd.pid"))
+		// The shell that starts a light host has then become what its script ends with.
+		name, _ := os.ReadFile(filepath.Join(root, "proc/2/comm"))
+		if len(id) > 0 && string(name) == "sleep\n" {
 			return nil
 		}
 		if !leader.alive() {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -78,17 +79,8 @@ func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return nil, err
 	}
-	used := map[subnet]bool{}
-	for _, name := range names() {
-		if other, err := readState(name); err == nil {
-			used[other.Subnet] = true
-		}
-	}
-	s.Subnet = 0
-	for used[s.Subnet] || !s.Subnet.free() {
-		if s.Subnet++; s.Subnet > 255 {
-			return nil, errors.New("start lab: every subnet of 10.213.0.0/16 is in use")
-		}
+	if s.Subnet, err = pickSubnet(); err != nil {
+		return nil, err
 	}
 	if s.Name == "" {
 		s.Name = fmt.Sprintf("lab%d", s.Subnet)
@@ -103,6 +95,28 @@ func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
 		return nil, err
 	}
 	return lock, s.write()
+}
+
+// pickSubnet finds a subnet that is not in use, and goes round all of them before it returns to
+// one: nothing that still talks to a past lab's addresses finds a new lab there.
+func pickSubnet() (subnet, error) {
+	used := map[subnet]bool{}
+	for _, name := range names() {
+		if other, err := readState(name); err == nil {
+			used[other.Subnet] = true
+		}
+	}
+	const count = 256
+	path := filepath.Join(cacheDir, "last-subnet")
+	b, _ := os.ReadFile(path)
+	last, _ := strconv.Atoi(string(b)) // 0 on the first use
+	for i := 1; i <= count; i++ {
+		n := subnet((last + i) % count)
+		if !used[n] && n.free() {
+			return n, os.WriteFile(path, []byte(strconv.Itoa(int(n))), 0o644)
+		}
+	}
+	return 0, errors.New("start lab: every subnet of 10.213.0.0/16 is in use")
 }
 
 // lockAll keeps other processes from making and removing labs.
