@@ -12,7 +12,7 @@ var ignored = map[string][]string{
 	"process": {"sshd: ", "/usr/sbin/sshd -D -R", "/lib/systemd/systemd --user", "/usr/lib/systemd/systemd --user", "(sd-pam)"},
 	"socket":  {"unix /run/user/"},
 	"mount":   {"/run/user/"},
-	"unit":    {"session-", "user@", "user-", "run-user-"},
+	"unit":    {"session-", "user@", "user-", "run-user-", "run-credentials-"},
 	"file": {
 		"/run/log/journal/", "/var/log/journal/", "/run/systemd/journal/", "/run/utmp", "/var/log/wtmp",
 		"/var/log/btmp", "/var/log/lastlog", "/run/motd", "/run/user/", "/run/nologin",
