@@ -28,7 +28,7 @@ type agent struct {
 // recorded makes of argv a command line that first writes the process id down in the run
 // directory, for clean.sh, and starts nothing if that directory has been taken away meanwhile.
 func recorded(run string, argv []string) []string {
-	return append([]string{"/bin/sh", "-c", `echo $$ >"$0" && exec "$@"`, path.Join(run, "pid")}, argv...)
+	return append([]string{"/bin/sh", "-c", `(umask 077; echo $$ >"$0") && exec "$@"`, path.Join(run, "pid")}, argv...)
 }
 
 // launch starts argv on the host. stdin is written at once.

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -30,26 +32,26 @@ func (s *Session) copyFiles(ctx context.Context, h *host, run string, files []Fi
 	if err := makeDirs(client, run, files); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	g, copying := errgroup.WithContext(ctx)
 	g.SetLimit(filesAtOnce)
 	for _, f := range files {
-		g.Go(func() error { return s.copyFile(ctx, client, run, f) })
+		if !f.Mode.IsDir() {
+			g.Go(func() error { return s.copyFile(copying, client, run, f) })
+		}
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return closeDirs(client, run, files)
 }
 
 func (s *Session) copyFile(ctx context.Context, c *sftp.Client, run string, f File) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	src, err := f.Open()
-	if err != nil {
-		return fmt.Errorf("open %s: %w", f.Name, err)
-	}
-	defer src.Close()
 	name := path.Join(run, f.Name)
 	partial := path.Join(path.Dir(name), ".part-"+rand.Text())
-	if err := s.write(ctx, c, partial, f.mode(), f.Size, src); err != nil {
+	if err := s.put(ctx, c, partial, f); err != nil {
 		return fmt.Errorf("copy %s: %w", f.Name, err)
 	}
 	if err := c.PosixRename(partial, name); err != nil {
@@ -59,23 +61,36 @@ func (s *Session) copyFile(ctx context.Context, c *sftp.Client, run string, f Fi
 	return nil
 }
 
-// makeDirs makes the directories that files lie in, each level at once.
+// put makes f at a path where nothing is.
+func (s *Session) put(ctx context.Context, c *sftp.Client, name string, f File) error {
+	if f.Mode.Type() == fs.ModeSymlink {
+		return diskFull(c, name, c.Symlink(f.Target, name))
+	}
+	src, err := f.Open()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return s.write(ctx, c, name, f.mode(), f.Size, src)
+}
+
+// makeDirs makes the directories that files are or lie in, open to their user alone, each level
+// at once.
 func makeDirs(c *sftp.Client, run string, files []File) error {
-	levels := map[int][]string{}
+	var dirs []string
 	seen := map[string]bool{".": true}
 	for _, f := range files {
-		for dir := path.Dir(f.Name); !seen[dir]; dir = path.Dir(dir) {
+		dir := path.Dir(f.Name)
+		if f.Mode.IsDir() {
+			dir = f.Name
+		}
+		for ; !seen[dir]; dir = path.Dir(dir) {
 			seen[dir] = true
-			depth := strings.Count(dir, "/")
-			levels[depth] = append(levels[depth], dir)
+			dirs = append(dirs, dir)
 		}
 	}
-	for depth := range len(levels) {
-		var g errgroup.Group
-		for _, dir := range levels[depth] {
-			g.Go(func() error { return makeDir(c, path.Join(run, dir)) })
-		}
-		if err := g.Wait(); err != nil {
+	for _, level := range levels(dirs) {
+		if err := all(level, func(dir string) error { return makeDir(c, path.Join(run, dir)) }); err != nil {
 			return err
 		}
 	}
@@ -93,6 +108,46 @@ func makeDir(c *sftp.Client, dir string) error {
 	return diskFull(c, dir, fmt.Errorf("make directory %s: %w", dir, err))
 }
 
+// closeDirs gives the directories among files their permissions, which may forbid to write to them.
+func closeDirs(c *sftp.Client, run string, files []File) error {
+	modes := map[string]fs.FileMode{}
+	for _, f := range files {
+		if f.Mode.IsDir() {
+			modes[f.Name] = f.mode()
+		}
+	}
+	for _, level := range slices.Backward(levels(slices.Collect(maps.Keys(modes)))) {
+		err := all(level, func(dir string) error { return c.Chmod(path.Join(run, dir), modes[dir]) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// levels parts names by how deep they lie, the highest first.
+func levels(names []string) [][]string {
+	var parts [][]string
+	for _, name := range names {
+		depth := strings.Count(name, "/")
+		for len(parts) <= depth {
+			parts = append(parts, nil)
+		}
+		parts[depth] = append(parts[depth], name)
+	}
+	return parts
+}
+
+// all calls f for every name, a few at a time, and returns the first error.
+func all(names []string, f func(string) error) error {
+	var g errgroup.Group
+	g.SetLimit(filesAtOnce)
+	for _, name := range names {
+		g.Go(func() error { return f(name) })
+	}
+	return g.Wait()
+}
+
 // Push copies files into the run directory of the living agent; each is replaced at once. While
 // the connection is down Push waits for the next one, as long as ctx lets it.
 func (s *Session) Push(ctx context.Context, files ...File) error {
@@ -108,8 +163,8 @@ func (s *Session) Push(ctx context.Context, files ...File) error {
 	return atStep(StepFiles, err)
 }
 
-// Remove removes files from the run directory of the living agent, as Push copies them. A file
-// that is not there is no error.
+// Remove removes files from the run directory of the living agent, as Push copies them, and
+// directories in which nothing is left then. What is not there is no error.
 func (s *Session) Remove(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := (File{Name: name}).check(); err != nil {
@@ -122,17 +177,19 @@ func (s *Session) Remove(ctx context.Context, names ...string) error {
 			return err
 		}
 		defer release()
-		var g errgroup.Group
-		for _, name := range names {
-			g.Go(func() error {
+		for _, level := range slices.Backward(levels(names)) {
+			err := all(level, func(name string) error {
 				err := client.Remove(path.Join(l.place.run, name))
 				if errors.Is(err, os.ErrNotExist) {
 					return nil
 				}
 				return err
 			})
+			if err != nil {
+				return err
+			}
 		}
-		return g.Wait()
+		return nil
 	})
 	if err == nil {
 		s.forget(names)

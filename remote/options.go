@@ -24,12 +24,13 @@ type Binary struct {
 	Size   int64  // bytes
 }
 
-// A File is something to be copied into the run directory.
+// A File is something to be copied into the run directory: a file, a directory or a symbolic link.
 type File struct {
-	Name string      // relative and slash-separated, without "." or ".."
-	Mode fs.FileMode // permission bits; 0 means 0600
-	Size int64       // bytes that Open gives; what differs is an error
-	Open func() (io.ReadCloser, error)
+	Name   string      // relative and slash-separated, without "." or ".."
+	Mode   fs.FileMode // type and permission bits; without the latter it is the user's alone
+	Size   int64       // of a file: bytes that Open gives; what differs is an error
+	Open   func() (io.ReadCloser, error)
+	Target string // of a symbolic link: what it says
 }
 
 // Paths says where things are on the host.
@@ -113,12 +114,19 @@ func (f File) check() error {
 	case "lock", "pid", storeSocket, binaryName:
 		return fmt.Errorf("check file %q: the name is taken", f.Name)
 	}
-	return nil
+	switch f.Mode.Type() {
+	case 0, fs.ModeDir, fs.ModeSymlink:
+		return nil
+	}
+	return fmt.Errorf("check file %q: it is neither a file, a directory nor a symbolic link", f.Name)
 }
 
 func (f File) mode() fs.FileMode {
-	if f.Mode.Perm() == 0 {
-		return 0o600
+	switch {
+	case f.Mode.Perm() != 0:
+		return f.Mode.Perm()
+	case f.Mode.IsDir():
+		return 0o700
 	}
-	return f.Mode.Perm()
+	return 0o600
 }

@@ -62,6 +62,10 @@ func listenControl(ctx context.Context, dir string, j *journal, stop func(), yie
 	if err != nil {
 		return nil, fmt.Errorf("listen for attach: %w", err)
 	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("listen for attach: %w", err)
+	}
 	c := &control{listener: l, journal: j, stop: stop, yield: yield}
 	go func() {
 		for {

@@ -106,6 +106,9 @@ func (p *process) transcript() string {
 	defer p.mu.Unlock()
 	var b strings.Builder
 	for _, r := range p.records {
+		if r.Type == view.Progress {
+			continue
+		}
 		text, _ := json.Marshal(r)
 		b.Write(append(text, '\n'))
 	}

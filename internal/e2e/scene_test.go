@@ -67,6 +67,10 @@ func (s *scene) clean(h *lab.Host, before lab.Snapshot) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	if s.Failed() { // what is left then is of no interest
+		s.wipe(h)
+		return
+	}
 	var left []string
 	err := until(ctx, func() (bool, error) {
 		after, err := h.Snapshot(ctx)
@@ -79,7 +83,15 @@ func (s *scene) clean(h *lab.Host, before lab.Snapshot) {
 	if err != nil {
 		s.Errorf("left on host %s (%v):\n%s", h.Name, err, strings.Join(left, "\n"))
 	}
-	if _, err := h.Run(ctx, "sh", "-c", "rm -rf /srv/* /srv/.[!.]*; pkill -9 -x spore; true"); err != nil {
+	s.wipe(h)
+}
+
+// wipe takes away what a test has left on a host, as it should or not.
+func (s *scene) wipe(h *lab.Host) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	const script = "pkill -9 -x spore; rm -rf /srv/* /srv/.[!.]* /var/lib/spore/run-*"
+	if _, err := h.Run(ctx, "sh", "-c", script); err != nil {
 		s.Error(err)
 	}
 }
@@ -215,4 +227,33 @@ func (s *scene) on(h *lab.Host, argv ...string) string {
 func (s *scene) agents(h *lab.Host) []string {
 	s.Helper()
 	return strings.Fields(s.on(h, "sh", "-c", "pgrep -f '^[^ ]*/spore run ' || true"))
+}
+
+// cut takes a host off the network, until heal or the end of the test.
+func (s *scene) cut(h *lab.Host) {
+	s.Helper()
+	s.Cleanup(func() { _ = h.Heal(context.Background()) })
+	if err := h.Cut(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *scene) heal(h *lab.Host) {
+	s.Helper()
+	if err := h.Heal(s.Context()); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// sshd gives a host these lines of sshd_config until the end of the test.
+func (s *scene) sshd(h *lab.Host, lines ...string) {
+	s.Helper()
+	if err := h.SSHD(s.Context(), lines...); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() {
+		if err := h.SSHD(context.Background()); err != nil {
+			s.Error(err)
+		}
+	})
 }

@@ -3,12 +3,11 @@ package fleet
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"sync"
 
 	"spore/engine/manifest"
 	"spore/remote"
@@ -16,13 +15,9 @@ import (
 
 // apply brings an edited manifest to the hosts that run it.
 func (f *fleet) apply(ctx context.Context, members []*member, next *manifest.Manifest) {
-	f.editing.Add(1)
-	defer f.poke()
-	defer f.editing.Add(-1)
 	f.editor.Lock() // the grants of one graph depend on the others
 	defer f.editor.Unlock()
-	before := members[0].manifest
-	if !sameRemotes(before, next) {
+	if !sameRemotes(members[0].manifest, next) {
 		f.Log.Warn("the edit changes which hosts the graph is for: that takes a new run", "file", next.File)
 	}
 	for _, m := range members {
@@ -32,58 +27,34 @@ func (f *fleet) apply(ctx context.Context, members []*member, next *manifest.Man
 		f.Log.Error("edit could not be applied", "file", next.File, "err", err)
 		return
 	}
-	var all sync.WaitGroup
 	for _, m := range members {
-		all.Go(func() {
-			if err := m.update(ctx, before, next); err != nil && ctx.Err() == nil {
-				m.log.Error("edit could not be brought to the host", "err", err)
-			}
-		})
+		m.want(next)
 	}
-	all.Wait()
 }
 
-// update brings what is new in next to the host: files first, since the graph needs them.
-func (m *member) update(ctx context.Context, before, next *manifest.Manifest) error {
-	if linked, ended := m.link(); ended || !linked {
-		if ended {
-			return nil
-		}
-		return errors.Join(m.put(ctx), errors.New("no connection: its files follow at the next edit"))
-	}
-	changed, gone := delta(before.Files, next.Files)
-	if len(changed) > 0 {
-		if err := m.session.Push(ctx, files(changed)...); err != nil {
-			return err
-		}
-	}
-	if len(gone) > 0 {
-		if err := m.session.Remove(ctx, gone...); err != nil {
-			return err
-		}
-	}
-	return m.put(ctx)
+// A delta is what has to be done to what travels with a manifest.
+type delta struct {
+	changed     []manifest.File // to be copied
+	other, gone []string        // to be removed: what becomes of another type, and what is no more
 }
 
-// delta returns the files that have to be copied and the names of those that have to go.
-func delta(before, after []manifest.File) (changed []manifest.File, gone []string) {
-	old := make(map[string]manifest.File, len(before))
-	for _, f := range before {
-		old[f.Name] = f
-	}
+// compare tells how to come from what a host has, by name, to what it is to have.
+func compare(has map[string]manifest.File, after []manifest.File) (d delta) {
+	old := maps.Clone(has)
 	for _, f := range after {
 		o, ok := old[f.Name]
 		delete(old, f.Name)
+		if ok && o.Mode.Type() != f.Mode.Type() {
+			d.other = append(d.other, path.Join(graphDir, f.Name))
+		}
 		if !ok || o.Digest != f.Digest || o.Mode != f.Mode || o.Target != f.Target {
-			changed = append(changed, f)
+			d.changed = append(d.changed, f)
 		}
 	}
-	for _, f := range before {
-		if _, ok := old[f.Name]; ok && f.Mode.IsRegular() {
-			gone = append(gone, path.Join(graphDir, f.Name))
-		}
+	for name := range old {
+		d.gone = append(d.gone, path.Join(graphDir, name))
 	}
-	return changed, gone
+	return d
 }
 
 func sameRemotes(a, b *manifest.Manifest) bool {
@@ -98,15 +69,13 @@ func sameRemotes(a, b *manifest.Manifest) bool {
 	return true
 }
 
-// files returns those that are files as a session copies them.
+// files returns what travels with a manifest as a session copies it.
 func files(all []manifest.File) []remote.File {
-	var list []remote.File
-	for _, f := range all {
-		if f.Mode.IsRegular() {
-			list = append(list, remote.File{
-				Name: path.Join(graphDir, f.Name), Mode: f.Mode.Perm(), Size: f.Size,
-				Open: func() (io.ReadCloser, error) { return os.Open(f.Path) },
-			})
+	list := make([]remote.File, len(all))
+	for i, f := range all {
+		list[i] = remote.File{
+			Name: path.Join(graphDir, f.Name), Mode: f.Mode, Size: f.Size, Target: f.Target,
+			Open: func() (io.ReadCloser, error) { return os.Open(f.Path) },
 		}
 	}
 	return list

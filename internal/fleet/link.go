@@ -87,10 +87,12 @@ func (m *member) setLinked(linked bool) {
 	m.fleet.poke()
 }
 
-func (m *member) link() (linked, ended bool) {
+// link reports whether the host's agent can be reached and has the latest graph, and whether its
+// session is over.
+func (m *member) link() (ready, ended bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.linked, m.ended
+	return m.linked && !m.behind, m.ended
 }
 
 // abandon notes that the host was never tried.

@@ -29,13 +29,16 @@ type member struct {
 	fleet    *fleet
 	name     string
 	host     Host
-	manifest *manifest.Manifest // the latest good one; the goroutine of fleet.run's edits alone writes it
-	session  *remote.Session
+	manifest *manifest.Manifest // the latest good one; guarded by fleet.editor
 	log      *slog.Logger
+	edited   chan struct{} // capacity 1: wanted is new
 
 	mu       sync.Mutex
-	linked   bool // its agent runs and can be reached
-	ended    bool // its session is over
+	session  *remote.Session
+	wanted   *manifest.Manifest // the latest edit
+	behind   bool               // the host does not have it yet
+	linked   bool               // its agent runs and can be reached
+	ended    bool               // its session is over
 	err      error
 	last     int64  // Seq of the agent's last record
 	farewell string // what the agent's last record said
@@ -78,13 +81,13 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 	if err != nil {
 		return remote.Result{}, fmt.Errorf("encode credentials: %w", err)
 	}
-	if err := m.put(ctx); err != nil {
+	if err := m.put(ctx, m.host.Manifest); err != nil {
 		return remote.Result{}, err
 	}
 	session := remote.New(m.host.Target, m.fleet.Dialer, remote.Options{
 		Prefix: m.path(m.fleet.Prefix), TmpPrefix: m.path(m.fleet.TmpPrefix), ConnectTimeout: m.fleet.ConnectTimeout, NoCache: m.fleet.NoCache,
 		Executable: m.fleet.Executable,
-		Files:      append(files(m.manifest.Files), graphFile(m.manifest)),
+		Files:      append(files(m.host.Manifest.Files), graphFile(m.host.Manifest)),
 		Dial:       store.Dial,
 		Args:       m.args, Attach: m.attach, Bridge: bridge,
 		Stdin: append(stdin, '\n'), Marker: view.Marker, StopLine: agent.StopLine,
@@ -98,14 +101,17 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 	if m.fleet.stopping.Load() { // stop has not seen the session
 		return remote.Result{}, nil
 	}
+	edits, cancel := context.WithCancel(ctx)
+	var delivery sync.WaitGroup
+	delivery.Go(func() { m.deliver(edits, session) })
+	defer delivery.Wait()
+	defer cancel()
 	return session.Run(ctx)
 }
 
-// put writes the host's graph to the store.
-func (m *member) put(ctx context.Context) error {
-	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{
-		Name: m.manifest.Name, Text: string(m.manifest.Text), Files: m.manifest.Digest(),
-	})
+// put writes a graph of the host's to the store.
+func (m *member) put(ctx context.Context, g *manifest.Manifest) error {
+	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{Name: g.Name, Text: string(g.Text), Files: g.Digest()})
 	if err != nil {
 		return fmt.Errorf("write graph: %w", err)
 	}
@@ -117,7 +123,7 @@ func (m *member) put(ctx context.Context) error {
 func (m *member) args(p remote.Paths) []string {
 	args := []string{
 		p.Binary, "run", "--hostname", m.name, "--no-server", "--seeds", p.Store,
-		"--file", path.Join(p.Run, graphDir, filepath.Base(m.manifest.File)), "--depth", "1",
+		"--file", path.Join(p.Run, graphDir, filepath.Base(m.host.Manifest.File)), "--depth", "1",
 		"--dir", p.Run, "--credentials", "-", "--orphan-timeout", m.fleet.Orphan.String(),
 		"--owner", m.fleet.Owner, "--json", "--log-level", m.fleet.LogLevel.String(),
 	}

@@ -22,8 +22,7 @@ type fleet struct {
 	members  []*member
 	moved    chan struct{} // capacity 1: whether it has converged may be answered otherwise now
 	stopping atomic.Bool
-	editing  atomic.Int64 // edits that have not reached the store
-	editor   sync.Mutex   // held while an edit is applied
+	editor   sync.Mutex // held while an edit is applied
 
 	mu      sync.Mutex
 	state   etcd.Fleet
@@ -35,7 +34,7 @@ func newFleet(o Options, store *Store, start time.Time) *fleet {
 	f := &fleet{Options: o, store: store, start: start, moved: make(chan struct{}, 1)}
 	for _, h := range o.Hosts {
 		f.members = append(f.members, &member{
-			fleet: f, name: h.Name, host: h, manifest: h.Manifest, log: o.Log.With("host", h.Name),
+			fleet: f, name: h.Name, host: h, manifest: h.Manifest, edited: make(chan struct{}, 1), log: o.Log.With("host", h.Name),
 		})
 	}
 	f.grants = grantsOf(f.members, o.Kinds)
@@ -133,14 +132,11 @@ func (f *fleet) over() bool {
 // converged reports whether every host that is still with us has converged. Hosts that could not be
 // reached are left out: they are reported as such.
 func (f *fleet) converged() bool {
-	if f.editing.Load() > 0 {
-		return false
-	}
 	var names []string
 	for _, m := range f.members {
-		switch linked, ended := m.link(); {
+		switch ready, ended := m.link(); {
 		case ended:
-		case !linked:
+		case !ready:
 			return false
 		default:
 			names = append(names, m.name)
