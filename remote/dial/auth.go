@@ -23,6 +23,7 @@ type methods struct {
 	generation int // of the last shared password that was offered
 	prompts    int // passwords offered that a person gave
 	interviews int
+	unanswered error // why the person gave no answer
 }
 
 // next is an ssh.ClientAuthCallback.
@@ -84,6 +85,10 @@ func (m *methods) nextKey() ssh.AuthMethod {
 
 // canAsk reports whether a person may be asked, and notes it if not.
 func (m *methods) canAsk(what string) bool {
+	if m.unanswered != nil {
+		m.login.note(fmt.Sprintf("%s is needed, and nobody answered: %v", what, m.unanswered))
+		return false
+	}
 	if m.login.env.vault.prompt != nil && !m.login.settings.batch {
 		return true
 	}
@@ -126,6 +131,7 @@ func (m *methods) password() (string, error) {
 	defer resume()
 	p, err := l.env.vault.password(l.ctx, l.settings.user, m.generation, Question{Host: t.Name(), Text: text})
 	if err != nil {
+		m.unanswered = err
 		return "", err
 	}
 	l.sentSecret()
@@ -172,8 +178,13 @@ func (m *methods) answer(_, instruction string, texts []string, echos []bool) ([
 	}
 	resume := l.asking()
 	defer resume()
-	defer l.sentSecret()
-	return l.env.vault.ask(l.ctx, questions)
+	answers, err := l.env.vault.ask(l.ctx, questions)
+	if err != nil {
+		m.unanswered = err
+		return nil, err
+	}
+	l.sentSecret()
+	return answers, nil
 }
 
 func (l *login) sentSecret() {

@@ -323,8 +323,12 @@ func TestPasswordPrompt(t *testing.T) {
 		u := newUser(t)
 		s := start(t, sshtest.Options{Password: "pw"})
 		u.trust(s)
-		u.dialer.Prompt = &prompts{answer: func(dial.Question, int) (string, error) { return "", errors.New("no thanks") }}
-		u.authError("me@" + s.Addr())
+		p := &prompts{answer: func(dial.Question, int) (string, error) { return "", errors.New("no thanks") }}
+		u.dialer.Prompt = p
+		u.authError("me@"+s.Addr(), "nobody answered: no thanks")
+		if n := len(p.questions()); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
 	})
 }
 

@@ -30,7 +30,7 @@ type Dialer struct {
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
 
-	Home   string              // the home directory; "" means the user's
+	Home   string              // the home directory; "" means $HOME, or the one of /etc/passwd
 	System string              // the system's directory of ssh_config and ssh_known_hosts; "" means /etc/ssh
 	Getenv func(string) string // nil means os.Getenv
 

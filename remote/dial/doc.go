@@ -1,3 +1,41 @@
 // Package dial goes from a host's address as people write it to an authenticated SSH
-// connection, the way their ssh_config, agent and known_hosts say.
+// connection, the way their ssh_config, ssh-agent and known_hosts say. It knows nothing of what
+// the connection is for.
+//
+// # Honoured
+//
+// These keywords of ssh_config(5) act as OpenSSH has them, with Host, Match (all, final, host,
+// originalhost, user, localuser) and Include:
+//
+//	AddressFamily, BatchMode, CASignatureAlgorithms, CertificateFile, Ciphers,
+//	ConnectTimeout, GlobalKnownHostsFile, HashKnownHosts, HostKeyAlgorithms, HostKeyAlias,
+//	HostName, IdentitiesOnly, IdentityAgent, IdentityFile, KbdInteractiveAuthentication
+//	(ChallengeResponseAuthentication), KexAlgorithms, MACs, NumberOfPasswordPrompts,
+//	PasswordAuthentication, Port, PreferredAuthentications, ProxyCommand, ProxyJump,
+//	PubkeyAcceptedAlgorithms (PubkeyAcceptedKeyTypes), PubkeyAuthentication,
+//	RequiredRSASize, ServerAliveCountMax, ServerAliveInterval, StrictHostKeyChecking, User,
+//	UserKnownHostsFile
+//
+// They differ from OpenSSH in this:
+//   - StrictHostKeyChecking: no and off are taken as accept-new, with a warning; ask is taken as
+//     yes. A changed or revoked host key is refused whatever is set.
+//   - ServerAliveInterval is 5 s where it is not set, so a cut link is noticed within 20 s.
+//   - IdentityFile: the keys named go ahead of what else the agent holds, for hosts hang up
+//     after a few. A key that others may read is refused.
+//   - PreferredAuthentications: password goes ahead of keyboard-interactive by default.
+//   - ProxyJump: hosts behind one jump host share a connection to it.
+//   - The tokens are %% %h %n %p %r %u %i %d %k %l %L; a line with another is an error.
+//   - A known_hosts line such as [10.0.0.*]:* , with a pattern for its port, matches nothing.
+//
+// # Not honoured, with a warning that names file and line
+//
+//	BindAddress, BindInterface, CanonicalizeHostname, CheckHostIP, HostbasedAuthentication,
+//	KnownHostsCommand, PKCS11Provider, ProxyUseFdpass, RevokedHostKeys, VerifyHostKeyDNS,
+//	Match by exec, localnetwork, tagged and others (the block is left out)
+//
+// # Not honoured, in silence
+//
+// Whatever concerns forwarding (none is ever done), multiplexing, terminals, environment,
+// Kerberos, logging and compression; and NoHostAuthenticationForLocalhost, as every host key
+// is verified.
 package dial

@@ -72,6 +72,9 @@ func (d *Dialer) open() (*environment, error) {
 func (e *environment) identify() error {
 	e.uid = strconv.Itoa(os.Getuid())
 	e.user = e.uid
+	if e.home == "" {
+		e.home = e.getenv("HOME")
+	}
 	if u, err := user.Current(); err == nil {
 		e.user, e.uid = u.Username, u.Uid
 		if e.home == "" {

@@ -123,8 +123,8 @@ func (r *reader) connection(s *settings) {
 		s.network = "tcp6"
 	}
 	s.timeout = r.env.timeout
-	if s.timeout == 0 {
-		s.timeout = r.seconds("connecttimeout", defaultTimeout)
+	if s.timeout <= 0 {
+		s.timeout = cmp.Or(r.seconds("connecttimeout", defaultTimeout), defaultTimeout)
 	}
 	s.keepalive = r.seconds("serveraliveinterval", defaultKeepalive)
 	s.keepaliveMax = max(1, r.number("serveralivecountmax", defaultAliveMax))

@@ -53,6 +53,7 @@ func TestSettings(t *testing.T) {
 		"no agent":                  {"IdentityAgent none\n", "w", &Dialer{Getenv: func(string) string { return "/s" }}, "agent= "},
 		"agent by path":             {"IdentityAgent ~/agent.%r\n", "root@w", &Dialer{}, "agent=HOME/agent.root"},
 		"times":                     {"ConnectTimeout 1m30s\nServerAliveInterval 2\nServerAliveCountMax 7\n", "w", &Dialer{}, "timeout=1m30s alive=2s×7"},
+		"no time at all":            {"ConnectTimeout 0\n", "w", &Dialer{}, "timeout=15s"},
 		"keepalives off":            {"ServerAliveInterval 0\n", "w", &Dialer{}, "alive=0s×3"},
 		"the flag's timeout wins":   {"ConnectTimeout 10\n", "w", &Dialer{Timeout: time.Second}, "timeout=1s"},
 		"methods":                   {"PreferredAuthentications keyboard-interactive,gssapi-with-mic,publickey\nPasswordAuthentication no\n", "w", &Dialer{}, "methods=keyboard-interactive,publickey"},
