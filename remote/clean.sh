@@ -50,7 +50,8 @@ main() {
 	if ours "$run"; then
 		[ -z "$kill" ] || end_agent
 		if [ -z "$keep" ]; then
-			rm -rf "$run" 2>/dev/null || { nap; rm -rf "$run" 2>/dev/null; }
+			# Once more for directories that even their owner may not write to.
+			rm -rf "$run" 2>/dev/null || { chmod -R u+rwx "$run"; rm -rf "$run"; } 2>/dev/null
 			[ ! -e "$run" ] || say left "$run"
 		fi
 	fi

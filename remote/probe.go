@@ -73,7 +73,7 @@ func (s *Session) probe(ctx context.Context, h *host, old string) (*probe, error
 	id := strings.ToLower(rand.Text()[:16])
 	sc, err := h.script(ctx, probeScript+hashScript, "main",
 		variable{"id", id}, variable{"old", old}, variable{"nocache", flag(s.o.NoCache)},
-		variable{"given", clean(s.o.Prefix)}, variable{"tmpgiven", clean(s.o.TmpPrefix)})
+		variable{"given", cleanPath(s.o.Prefix)}, variable{"tmpgiven", cleanPath(s.o.TmpPrefix)})
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func flag(on bool) string {
 	return ""
 }
 
-func clean(dir string) string {
+func cleanPath(dir string) string {
 	if dir == "" {
 		return ""
 	}

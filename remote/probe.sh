@@ -109,8 +109,9 @@ sweep() {
 	for s in "$1"/run-????????????????; do
 		[ "$s" != "$old" ] && ours "$s" || continue
 		if [ -f "$s/lock" ] && have flock; then
-			flock -n "$s/lock" rm -rf "$s"
+			flock -n "$s/lock" /bin/sh -c 'chmod -R u+rwx "$0"; rm -rf "$0"' "$s"
 		elif [ -n "$(find "$s" -prune -mtime +0 2>/dev/null)" ]; then
+			chmod -R u+rwx "$s"
 			rm -rf "$s"
 		fi
 	done >/dev/null 2>&1
