@@ -1,5 +1,7 @@
 package main
 
+import "errors"
+
 // Exit codes.
 const (
 	exitOK          = 0   // converged, or what was asked for was done
@@ -23,6 +25,15 @@ func (e *exitError) Error() string {
 }
 
 func (e *exitError) Unwrap() error { return e.err }
+
+// codeOf returns the exit code that an error stands for.
+func codeOf(err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return exitUsage
+}
 
 func exit(code int) error {
 	if code == exitOK {

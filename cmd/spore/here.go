@@ -21,9 +21,6 @@ import (
 
 // here converges this machine.
 func (r *runner) here(ctx context.Context, m *manifest.Manifest) (int, error) {
-	if r.noServer && len(r.seeds) == 0 {
-		return 0, errNoSeeds
-	}
 	dir, err := os.MkdirTemp("", "spore-run-")
 	if err != nil {
 		return 0, fmt.Errorf("make private directory: %w", err)
@@ -78,9 +75,6 @@ func (r *runner) join(ctx context.Context, host string) (*etcd.Client, error) {
 }
 
 func readCredentials(path string, in io.Reader) (c etcd.Credentials, err error) {
-	if path == "" {
-		return c, fmt.Errorf("--seeds needs --credentials: the certificates to reach it with")
-	}
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
@@ -116,6 +110,6 @@ func (f *runFlags) serve(ctx context.Context, s stdio) error {
 		Options: agent.Options{
 			Manifest: manifests[0], Kinds: b.kinds, Host: f.hostname, Dir: f.dir, Noop: f.noop, Version: version(),
 		},
-		Seeds: f.seeds, Owner: f.owner, Orphan: f.orphan, In: s.in, Out: s.out, LogLevel: level,
+		Seeds: f.seeds, Owner: f.owner, Orphan: time.Duration(f.orphan), In: s.in, Out: s.out, LogLevel: level,
 	}))
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,13 +27,8 @@ func Main(ctx context.Context, args []string, s stdio) int {
 	if err == nil {
 		return exitOK
 	}
-	code := exitUsage
-	var exit *exitError
-	if errors.As(err, &exit) {
-		code = exit.code
-	}
 	if text := err.Error(); text != "" {
 		fmt.Fprintln(s.err, "spore: "+text)
 	}
-	return code
+	return codeOf(err)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"os/user"
 	"time"
@@ -22,6 +23,9 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 	if err != nil {
 		return 0, err
 	}
+	if err := readable(r.sshConfig); err != nil {
+		return 0, fmt.Errorf("--ssh-config: %w", err)
+	}
 	store := fleet.Embedded
 	if len(r.seeds) > 0 {
 		c, err := readCredentials(r.credentials, r.in)
@@ -29,18 +33,16 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 			return 0, err
 		}
 		store = fleet.External(r.seeds, c)
-	} else if r.noServer {
-		return 0, errNoSeeds
 	}
 	binaries, err := fleet.Binaries()
 	if err != nil {
 		return 0, err
 	}
 	outcome, err := fleet.Run(ctx, kill, fleet.Options{
-		Hosts: hosts, Kinds: r.kinds, Dialer: r.dialer(), Concurrency: r.cconns, ConnectTimeout: r.connectTimeout,
+		Hosts: hosts, Kinds: r.kinds, Dialer: r.dialer(), Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
 		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
 		Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
-		Timeout: time.Duration(r.converged), Orphan: r.orphan, StopBound: stopBound, Log: r.log, Sink: r.sink,
+		Timeout: time.Duration(r.converged), Orphan: time.Duration(r.orphan), StopBound: stopBound, Log: r.log, Sink: r.sink,
 	})
 	for _, h := range outcome.Recaps {
 		r.sink.Emit(view.Record{Time: time.Now(), Type: view.Summary, Host: h.Host, Recap: &h.Recap})
@@ -61,6 +63,18 @@ func code(o fleet.Outcome) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// readable reports why an ssh_config that was asked for cannot be read.
+func readable(config string) error {
+	if config == "" || config == "none" {
+		return nil
+	}
+	f, err := os.Open(config)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func (r *runner) dialer() remote.Dialer {

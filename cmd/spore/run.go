@@ -31,16 +31,15 @@ type runFlags struct {
 	logLevel                string
 	sshConfig               string
 	acceptNew, noInput      bool
-	connectTimeout          time.Duration
+	connectTimeout, orphan  seconds
 	credentials, dir, owner string
-	orphan                  time.Duration
 }
 
 func newRun(s stdio) *cobra.Command { return newRunCommand(new(runFlags), s) }
 
 // newRunCommand returns spore run, whose flags are kept in f and have their defaults there.
 func newRunCommand(f *runFlags, s stdio) *cobra.Command {
-	f.converged = never
+	f.converged, f.connectTimeout, f.orphan = never, seconds(30*time.Second), seconds(5*time.Minute)
 	c := &cobra.Command{
 		Use:   "run (--remote GRAPH... | --file GRAPH)",
 		Short: "Converge hosts over SSH, or this machine",
@@ -75,11 +74,11 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
 	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
 	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")
-	fl.DurationVar(&f.connectTimeout, "connect-timeout", 30*time.Second, "how long to try to reach a host for the first time")
+	fl.Var(&f.connectTimeout, "connect-timeout", "how long to try to reach a host for the first time")
 	fl.BoolVar(&f.noCaching, "no-caching", false, "leave not even the binary on the hosts")
 	fl.StringVar(&f.prefix, "prefix", "", "the `DIR` on the hosts for the cached binary and all else, %h in it being the host's name; found by itself if not given")
 	fl.StringVar(&f.tmpPrefix, "tmp-prefix", "", "the `DIR` on the hosts for what goes when the run ends")
-	fl.DurationVar(&f.orphan, "orphan-timeout", 5*time.Minute, "how long a host goes on, and when it cleans up, without the initiator; 0 is for ever")
+	fl.Var(&f.orphan, "orphan-timeout", "how long a host goes on without the initiator before it cleans up; 0 is for ever")
 	fl.StringSliceVar(&f.seeds, "seeds", nil, "`URLS` of an etcd to use in place of an own one")
 	fl.StringVar(&f.credentials, "credentials", "", "the `FILE` with the certificates for --seeds, as JSON with ca, cert and key in PEM; - is standard input")
 	fl.BoolVar(&f.noServer, "no-server", false, "serve no etcd here")
@@ -88,12 +87,16 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.dir, "dir", "", "the private `DIR` in which an initiator has put this agent")
 	fl.StringVar(&f.owner, "owner", "", "`WHO` started this agent, for others to read")
 	c.MarkFlagsMutuallyExclusive("remote", "file")
+	c.MarkFlagsMutuallyExclusive("remote", "hostname")
 	c.MarkFlagsOneRequired("remote", "file")
 }
 
 func (f *runFlags) run(ctx context.Context, s stdio) error {
 	if f.dir != "" {
 		return f.serve(ctx, s)
+	}
+	if err := f.check(); err != nil {
+		return err
 	}
 	ctx, kill, stop := signals(ctx)
 	defer stop()
@@ -104,8 +107,35 @@ func (f *runFlags) run(ctx context.Context, s stdio) error {
 	return exit(code)
 }
 
-// start runs until ctx is done, or something else ends it, and returns the exit code.
-func (f *runFlags) start(ctx, kill context.Context, s stdio, sink view.Sink) (code int, err error) {
+// check reports flags that make no sense, before anything is shown or touched.
+func (f *runFlags) check() error {
+	switch {
+	case f.cconns < 1:
+		return fmt.Errorf("--cconns %d would reach no host: it takes 1 or more", f.cconns)
+	case len(f.seeds) > 0 && f.credentials == "":
+		return errors.New("--seeds needs --credentials: the certificates to reach it with")
+	case f.noServer && len(f.seeds) == 0:
+		return errors.New("--no-server needs --seeds: where the store is")
+	case f.file != "" && len(f.seeds) > 0 && f.converged != never:
+		return errors.New("--converged-timeout does not go with --file and --seeds: one host cannot tell when the others have converged")
+	}
+	_, err := f.level()
+	return err
+}
+
+// start runs until ctx is done, or something else ends it, tells sink how it ended, and returns the
+// exit code.
+func (f *runFlags) start(ctx, kill context.Context, s stdio, sink view.Sink) (int, error) {
+	code, err := f.converge(ctx, kill, s, sink)
+	end := view.Record{Time: time.Now(), Type: view.End, Exit: &code}
+	if err != nil {
+		code, end.Message = codeOf(err), err.Error()
+	}
+	sink.Emit(end)
+	return code, err
+}
+
+func (f *runFlags) converge(ctx, kill context.Context, s stdio, sink view.Sink) (int, error) {
 	level, err := f.level()
 	if err != nil {
 		return 0, err
@@ -128,14 +158,9 @@ func (f *runFlags) start(ctx, kill context.Context, s stdio, sink view.Sink) (co
 	}
 	r := &runner{runFlags: f, behaviour: b, sink: sink, log: log, level: level, stdio: s}
 	if f.file != "" {
-		code, err = r.here(ctx, manifests[0])
-	} else {
-		code, err = r.remote(ctx, kill, manifests)
+		return r.here(ctx, manifests[0])
 	}
-	if err == nil {
-		sink.Emit(view.Record{Time: time.Now(), Type: view.End, Exit: &code})
-	}
-	return code, err
+	return r.remote(ctx, kill, manifests)
 }
 
 // A runner is what the ways to run share.
@@ -167,11 +192,10 @@ func (f *runFlags) view(s stdio) view.Sink {
 	if f.json {
 		return view.NewJSON(s.out, version())
 	}
+	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	terminal := isTerminal(s.err)
 	return view.NewText(view.TextOptions{
 		Out: s.out, Err: s.err, Terminal: terminal, Diff: f.diff || f.noop, Hosts: f.file == "",
-		Colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Colour: terminal && !plain, ColourRecap: isTerminal(s.out) && !plain,
 	})
 }
-
-var errNoSeeds = errors.New("--no-server needs --seeds: where the store is")

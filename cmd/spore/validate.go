@@ -35,9 +35,17 @@ func newValidate(s stdio) *cobra.Command {
 			}
 			for _, m := range manifests {
 				p := m.Program
-				fmt.Fprintf(s.out, "%s: %d resources, %d exported, %d hosts\n", m.File, p.Graph.Len(), len(p.Exports), len(m.Remotes))
+				fmt.Fprintf(s.out, "%s: %s, %d exported, %s\n", m.File,
+					count(p.Graph.Len(), "resource"), len(p.Exports), count(len(m.Remotes), "host"))
 			}
 			return nil
 		},
 	}
+}
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

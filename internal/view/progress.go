@@ -19,6 +19,9 @@ func (p *progress) set(r Record) {
 	p.bytes[r.Host] = [2]int64{r.Done, r.Total}
 }
 
+// drop forgets a host to which nothing is being copied any more.
+func (p *progress) drop(host string) { delete(p.bytes, host) }
+
 func (p *progress) clear() { clear(p.bytes) }
 
 func (p *progress) draw(w io.Writer) {
@@ -31,7 +34,11 @@ func (p *progress) draw(w io.Writer) {
 		done += b[0]
 		total += b[1]
 	}
-	fmt.Fprintf(w, "\r\x1b[Kcopying to %d hosts: %s of %s, %d %%", len(p.bytes), Bytes(done), Bytes(total), 100*done/max(total, 1))
+	hosts := "hosts"
+	if len(p.bytes) == 1 {
+		hosts = "host"
+	}
+	fmt.Fprintf(w, "\r\x1b[Kcopying to %d %s: %s of %s, %d %%", len(p.bytes), hosts, Bytes(done), Bytes(total), 100*done/max(total, 1))
 	p.drawn = true
 }
 

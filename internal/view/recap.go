@@ -41,7 +41,7 @@ func (v *text) state(c *Recap) string {
 	case StateFailed, StateUnreachable:
 		s = red
 	}
-	words := paint(s, c.State).render(v.o.Colour)
+	words := paint(s, c.State).render(v.o.ColourRecap)
 	if c.Error != "" {
 		first, _, _ := strings.Cut(c.Error, "\n")
 		words += ": " + Clean(first)

@@ -16,11 +16,12 @@ import (
 
 // TextOptions say how NewText shows a run.
 type TextOptions struct {
-	Out, Err io.Writer // the recap goes to Out, all else to Err
-	Colour   bool
-	Terminal bool // Err is one: progress is shown
-	Diff     bool // show the difference of texts
-	Hosts    bool // put the host's name in front
+	Out, Err    io.Writer // the recap goes to Out, all else to Err
+	Colour      bool      // of what goes to Err
+	ColourRecap bool
+	Terminal    bool // Err is one: progress is shown
+	Diff        bool // show the difference of texts
+	Hosts       bool // put the host's name in front
 }
 
 // NewText returns a view of lines for people.
@@ -46,6 +47,7 @@ func (v *text) Emit(r Record) {
 	case Resource:
 		v.resource(r)
 	case Link:
+		v.progress.drop(r.Host)
 		v.line(r, paint(dim, r.Message))
 	case Progress:
 		v.progress.set(r)
@@ -81,6 +83,7 @@ func (v *text) log(r Record) {
 	style := none
 	switch {
 	case r.Level >= slog.LevelError:
+		v.progress.drop(r.Host)
 		style = red
 	case r.Level >= slog.LevelWarn:
 		style = yellow
