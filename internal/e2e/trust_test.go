@@ -53,7 +53,7 @@ func TestPassword(t *testing.T) {
 	wrong := s.save("b.yaml", graph(url(b, "not-the-password"), b.Name, "hello"))
 	p := s.start("-F", conf, "--remote", good, "--remote", wrong, "--converged-timeout", "0")
 	s.others(p.wait(4), b, a, "log in to", "password")
-	p.says(a.Name, "password")
+	p.says("", "the password of root@"+a.Name+" stands in its address")
 	for _, secret := range []string{a.Password, "not-the-password"} {
 		if strings.Contains(p.transcript(), secret) {
 			t.Errorf("a password is shown")

@@ -95,6 +95,9 @@ func (o Outcome) any(state string) bool {
 func Run(ctx, kill context.Context, o Options) (Outcome, error) {
 	start := time.Now()
 	store, err := o.Store(ctx, o.Log)
+	if err != nil && ctx.Err() != nil { // before anything was touched
+		return Outcome{Interrupted: true}, nil
+	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("open store: %w", err)
 	}
