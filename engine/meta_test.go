@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -130,15 +131,21 @@ func TestSema(t *testing.T) {
 		t.Run(sema, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, h *host) {
 				const n = 6
-				var inside, most atomic.Int64
+				var mu sync.Mutex
+				inside, most := 0, 0
+				enter := func(n int) {
+					mu.Lock()
+					defer mu.Unlock()
+					inside += n
+					most = max(most, inside)
+				}
 				g := newGate()
 				var nodes []decl
 				for i := range n {
 					name := string(rune('a' + i))
 					h.thing(name).on("apply", func(ctx context.Context) error {
-						now := inside.Add(1)
-						defer inside.Add(-1)
-						most.Store(max(most.Load(), now))
+						enter(1)
+						defer enter(-1)
 						return g.hook(ctx)
 					})
 					nodes = append(nodes, declare(name, meta(Meta{Sema: []string{sema}})))
@@ -150,8 +157,8 @@ func TestSema(t *testing.T) {
 				}
 				g.open()
 				h.settle()
-				if got := int(most.Load()); got != size {
-					t.Errorf("at most %d at once, want %d", got, size)
+				if most != size {
+					t.Errorf("at most %d at once, want %d", most, size)
 				}
 			})
 		})
