@@ -168,8 +168,8 @@ func (h *Host) awaitReady(ctx context.Context, ready *net.UnixConn, supervisor p
 	return h.awaitSSHD(ctx, leader)
 }
 
-// awaitSSHD returns when a light host's sshd listens, which it does before it writes its id. It looks from
-// inside, as a host that is cut off must be able to start as well.
+// awaitSSHD returns when a light host's sshd listens, which it does before it writes its id. It
+// looks from inside, as a host that is cut off must be able to start as well.
 func (h *Host) awaitSSHD(ctx context.Context, leader process) error {
 	root := filepath.Join("/proc", strconv.Itoa(leader.PID), "root")
 	for {
