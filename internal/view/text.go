@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"spore/engine"
 )
@@ -147,7 +148,7 @@ func (v *text) line(r Record, p painted) {
 	prefix := ""
 	if v.o.Hosts {
 		host := Clean(r.Host)
-		v.width = max(v.width, len(host))
+		v.width = max(v.width, utf8.RuneCountInString(host))
 		prefix = painted{bold, fmt.Sprintf("%-*s", v.width, host)}.render(v.o.Colour) + "  "
 	}
 	for l := range strings.SplitSeq(strings.TrimRight(p.text, "\n"), "\n") {
