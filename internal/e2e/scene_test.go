@@ -27,8 +27,8 @@ type scene struct {
 }
 
 // kept is what may stay on a host: the cache, what graphs declare, which is all in /srv, and the
-// sshd_config that a test gave the host.
-var kept = []string{"/var/lib/spore$", "/var/lib/spore/cache/", "/srv/", "/etc/ssh/sshd_config.d/"}
+// configuration that a test gave to sshd.
+var kept = []string{"/var/lib/spore$", "/var/lib/spore/cache/", "/srv/", "/etc/ssh/sshd_config.d/", "/run/sshd.pid"}
 
 // play sets a scene of n hosts. ours are further prefixes of paths on the hosts that are the
 // test's own.
