@@ -3,14 +3,9 @@ package etcd
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"go.etcd.io/etcd/api/v3/mvccpb"
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"spore/engine"
 )
 
 func TestConverged(t *testing.T) {
@@ -44,83 +39,6 @@ func TestConverged(t *testing.T) {
 			t.Error("converged without a host that is expected")
 		}
 	}
-}
-
-// An agent does what a real one does to report: it is always settled, at once, so only what it has
-// processed can hold the fleet back.
-type agent struct {
-	*Client
-	graph atomic.Int64
-	found atomic.Int64 // exports collected
-	woken chan struct{}
-}
-
-func startAgent(t *testing.T, o Options, kinds ...string) *agent {
-	t.Helper()
-	a := &agent{Client: dial(t, o), woken: make(chan struct{}, 1)}
-	background(t, func(ctx context.Context) error {
-		return a.FollowGraph(ctx, func(_ Graph, revision int64) {
-			a.graph.Store(revision)
-			select {
-			case a.woken <- struct{}{}:
-			default:
-			}
-		})
-	})
-	background(t, func(ctx context.Context) error {
-		return a.Collect(ctx, kinds, func(e []engine.Export) { a.found.Store(int64(len(e))) })
-	})
-	background(t, func(ctx context.Context) error {
-		for {
-			r := Report{Processed: a.Processed()}
-			r.Graph = a.graph.Load()
-			r.Settled = r.Graph > 0
-			if err := a.Report(ctx, r); err != nil && ctx.Err() == nil {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-a.Moved():
-			case <-a.woken:
-			}
-		}
-	})
-	return a
-}
-
-// history returns the writes under prefix since a revision, up to now.
-func history(t *testing.T, s *Server, since int64) []*mvccpb.Event {
-	t.Helper()
-	const mark = "/mark"
-	end, err := s.root.Put(t.Context(), mark, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []*mvccpb.Event
-	for resp := range s.root.Watch(t.Context(), "/", clientv3.WithPrefix(), clientv3.WithRev(since)) {
-		for _, e := range resp.Events {
-			if e.Kv.ModRevision == end.Header.Revision {
-				return all
-			}
-			all = append(all, e)
-		}
-	}
-	t.Fatal("the watch ended")
-	return nil
-}
-
-func count(events []*mvccpb.Event, wanted func(key string) bool) (n int) {
-	for _, e := range events {
-		if wanted(string(e.Kv.Key)) {
-			n++
-		}
-	}
-	return n
-}
-
-func isReport(key string) bool {
-	return strings.HasPrefix(key, hostsPrefix) && strings.HasSuffix(key, "/report")
 }
 
 // A host that has yet to see what its neighbour exports is not done, however quiet all is.
@@ -196,7 +114,13 @@ func TestCatchingUpCostsOneWriteAndNReports(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fleet.wait(t, "the fleet converges", func(f Fleet) bool { return f.Converged(hosts) })
+	answered := func() { // no answer to an earlier question is on its way still
+		t.Helper()
+		fleet.wait(t, "the fleet converges", func(f Fleet) bool { return f.Converged(hosts) })
+		asked := revisions(t, s, syncKey)[syncKey]
+		fleet.wait(t, "all have answered", func(f Fleet) bool { return f.lag().answered >= asked })
+	}
+	answered()
 
 	for _, write := range []func() (int64, error){
 		func() (int64, error) {
@@ -215,6 +139,7 @@ func TestCatchingUpCostsOneWriteAndNReports(t *testing.T) {
 		fleet.wait(t, "the fleet converges again", func(f Fleet) bool {
 			return f.LastData >= revision && f.Converged(hosts)
 		})
+		answered()
 		events := history(t, s, revision)
 		if asked := count(events, func(key string) bool { return key == syncKey }); asked != 1 {
 			t.Errorf("the operator asked %d times, want once", asked)
@@ -333,5 +258,68 @@ func TestLiveEditIsNotConvergedUntilItRuns(t *testing.T) {
 		fleet.wait(t, "the edit has converged", func(f Fleet) bool {
 			return f.Hosts["a"].Graph == revision && f.Converged([]string{"a"})
 		})
+	}
+}
+
+// Of a deletion nothing is left for an operator to see who comes after it.
+func TestConvergedAfterAnUnseenDeletion(t *testing.T) {
+	s := startServer(t)
+	store := openStore(t, s)
+	var gate sync.Mutex
+	o := admit(t, s, "a", Grants{Collects: []string{"file"}})
+	o.hold = func() { gate.Lock(); defer gate.Unlock() }
+	if _, err := s.root.Put(t.Context(), exportKey("file", "b", "x"), `{}`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.PutGraph(t.Context(), "a", Graph{}); err != nil {
+		t.Fatal(err)
+	}
+	a := startAgent(t, o, "file")
+	converged := func(f Fleet) bool { return f.Converged([]string{"a"}) }
+	follow(t, store).wait(t, "a converges", converged)
+
+	gate.Lock()
+	if _, err := s.root.Delete(t.Context(), exportKey("file", "b", "x")); err != nil {
+		gate.Unlock()
+		t.Fatal(err)
+	}
+	fleet := newLatest[Fleet]()
+	background(t, func(ctx context.Context) error {
+		return store.Follow(ctx, func(f Fleet) {
+			if converged(f) && a.found.Load() != 0 {
+				t.Error("converged, though a has not seen what was taken away")
+			}
+			fleet.set(f)
+		})
+	})
+	fleet.wait(t, "the operator sees the host", func(f Fleet) bool { return f.Hosts["a"].settled() })
+	gate.Unlock()
+	fleet.wait(t, "a converges again", converged)
+}
+
+func TestWhichReportsAreWritten(t *testing.T) {
+	c := &Client{stream: newStream(nil, nil, nil)}
+	last := Report{Settled: true, Graph: 5, Processed: 9, Failures: []string{"f"}}
+	changed := func(change func(*Report)) Report { r := last; change(&r); return r }
+	for _, test := range []struct {
+		what  string
+		asked int64
+		r     Report
+		want  bool
+	}{
+		{"nothing is new", 9, last, false},
+		{"it has seen more, of which nobody asked", 9, changed(func(r *Report) { r.Processed = 12 }), false},
+		{"it has seen more, but not yet what was asked", 13, changed(func(r *Report) { r.Processed = 12 }), false},
+		{"it has seen what was asked", 12, changed(func(r *Report) { r.Processed = 12 }), true},
+		{"it begins a new watch", 9, changed(func(r *Report) { r.Processed = 0 }), false},
+		{"it is unsettled", 9, changed(func(r *Report) { r.Settled = false }), true},
+		{"it runs another graph", 9, changed(func(r *Report) { r.Graph = 6 }), true},
+		{"something else failed", 9, changed(func(r *Report) { r.Failures = []string{"g"} }), true},
+		{"something changed", 9, changed(func(r *Report) { r.Counts.Changed++ }), true},
+	} {
+		c.stream.asked.Store(test.asked)
+		if got := c.worthWriting(last, test.r); got != test.want {
+			t.Errorf("%s: got %v, want %v", test.what, got, test.want)
+		}
 	}
 }

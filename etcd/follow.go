@@ -31,10 +31,10 @@ func (s *Store) Follow(ctx context.Context, f func(Fleet)) error {
 		if errors.Is(err, rpctypes.ErrPermissionDenied) {
 			return fmt.Errorf("follow the fleet: %w", err)
 		}
-		s.log.Debug("the store was lost, will look for it again", "error", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(retryPause):
+			s.log.Debug("the store was lost, looking for it again", "error", err)
 		}
 	}
 	return nil

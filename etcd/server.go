@@ -43,8 +43,11 @@ type Server struct {
 	closed atomic.Bool
 }
 
-// closeTimeout is how long an etcd may take to end, which takes milliseconds unless it is broken.
-const closeTimeout = 10 * time.Second
+// How long an etcd may take to end, which takes milliseconds, unless it failed: then it may never.
+const (
+	closeTimeout       = 10 * time.Second
+	closeFailedTimeout = time.Second
+)
 
 // Start starts a new, empty store and returns when it serves.
 func Start(ctx context.Context, o ServerOptions) (*Server, error) {
@@ -181,6 +184,10 @@ func (s *Server) Close() error {
 	if s.embedded == nil {
 		return nil
 	}
+	timeout := closeTimeout
+	if s.Err() != nil {
+		timeout = closeFailedTimeout
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -189,7 +196,7 @@ func (s *Server) Close() error {
 	select {
 	case <-ended:
 		return nil
-	case <-time.After(closeTimeout):
-		return fmt.Errorf("close store: not ended after %v", closeTimeout)
+	case <-time.After(timeout):
+		return fmt.Errorf("close store: not ended after %v", timeout)
 	}
 }

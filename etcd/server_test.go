@@ -2,9 +2,11 @@ package etcd
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime/pprof"
@@ -13,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 )
 
 // A run as it should be, from start to close, says nothing that a person would have to read.
@@ -175,5 +179,84 @@ func TestOpenDirectoryIsRefused(t *testing.T) {
 	}
 	if _, err := Start(t.Context(), ServerOptions{Dir: filepath.Join(dir, "absent"), Log: discard()}); err == nil {
 		t.Error("a directory that is not there was taken")
+	}
+}
+
+type fakeStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s fakeStream) Context() context.Context { return s.ctx }
+
+// An etcd waits for seconds for the streams of its clients when it ends, unless they end first.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	server, cancel := context.WithCancel(t.Context())
+	err := endWith(server)(nil, fakeStream{ctx: t.Context()}, nil, func(_ any, stream grpc.ServerStream) error {
+		if err := stream.Context().Err(); err != nil {
+			return err
+		}
+		cancel()
+		select {
+		case <-stream.Context().Done():
+			return nil
+		case <-time.After(patience):
+			return errors.New("the stream goes on")
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A store that was there before, with certificates and users of its own or none, serves as well.
+func TestExternalStore(t *testing.T) {
+	dir := shortDir(t)
+	a, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := serverConfig(t.Context(), ServerOptions{Dir: dir, NoSync: true}, a, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	config.ListenClientUrls = []url.URL{{Scheme: "https", Host: address}}
+	config.AdvertiseClientUrls, config.ListenClientHttpUrls = config.ListenClientUrls, nil
+	if config.ClientTLSInfo, err = tlsInfo(dir, "external", a, a.peer); err != nil { // it names the address
+		t.Fatal(err)
+	}
+	e, err := embed.StartEtcd(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+
+	cert, key, err := a.client("somebody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Endpoints: []string{"https://" + address}, Log: discard(), Host: "a"}
+	o.Credentials = Credentials{CA: a.pem, Cert: cert, Key: key}
+	store, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	host := startAgent(t, o, "file")
+	if err := host.Export(t.Context(), exports("file", "x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.PutGraph(t.Context(), "a", Graph{Name: "g"}); err != nil {
+		t.Fatal(err)
+	}
+	follow(t, store).wait(t, "the fleet converges", func(f Fleet) bool { return f.Converged([]string{"a"}) })
+	if host.found.Load() != 1 {
+		t.Error("what the host exports was not collected")
 	}
 }

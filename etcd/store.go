@@ -16,7 +16,7 @@ type Store struct {
 }
 
 // Open returns the store at o. It does not wait for an answer.
-func Open(ctx context.Context, o Options) (*Store, error) {
+func Open(_ context.Context, o Options) (*Store, error) {
 	etcd, err := o.connect()
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
