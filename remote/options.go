@@ -66,7 +66,9 @@ type Options struct {
 	// and stdout, for hosts whose sshd forwards nothing. nil means there is no such helper.
 	Bridge func(Paths) []string
 
-	Stdin    []byte // written to the agent's stdin when it starts; stdin stays open
+	// Stdin returns what is written to an agent's stdin when it starts; stdin stays open. It is called
+	// when everything else is in its place, so it may wait for what is prepared meanwhile. nil writes nothing.
+	Stdin    func(ctx context.Context) ([]byte, error)
 	Marker   string // the beginning of the first line of an agent's stdout that is its own
 	StopLine string // the line on stdin that asks an agent to end, without its newline; "" closes stdin
 	// Final reports whether an agent that exits by itself with code has done its job. nil: code is 0.
@@ -85,6 +87,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Final == nil {
 		o.Final = func(code int) bool { return code == 0 }
+	}
+	if o.Stdin == nil {
+		o.Stdin = func(context.Context) ([]byte, error) { return nil, nil }
 	}
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = 2 * time.Minute

@@ -60,6 +60,8 @@ runs() {
 	if ! why=$({ printf '#!/bin/sh\nexit 0\n' >"$try" && chmod 700 "$try"; } 2>&1); then
 		rm -f "$try"
 		why="cannot be written to: $why"
+		set -- $(df -kP "$1" 2>/dev/null | tail -n 1)
+		[ "$4" != 0 ] || why='the disk is full'
 		return 1
 	fi
 	"$try" >/dev/null 2>&1 && ok=1 || ok=

@@ -103,7 +103,7 @@ func (r *rig) options(flags ...string) Options {
 		Bridge: func(p Paths) []string {
 			return []string{p.Binary, "tunnel", strings.TrimPrefix(p.Store, "unix://")}
 		},
-		Stdin:    []byte("secret\nask\n"),
+		Stdin:    func(context.Context) ([]byte, error) { return []byte("secret\nask\n"), nil },
 		Marker:   "agent: ",
 		StopLine: "stop",
 		Final:    func(code int) bool { return code == 0 || code == 2 },

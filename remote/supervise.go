@@ -151,8 +151,12 @@ func (s *Session) begin(ctx context.Context, h *host, p Paths) (*agent, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	stdin, err := s.o.Stdin(ctx)
+	if err != nil {
+		return nil, atStep(StepStart, err)
+	}
 	s.alive, s.ran = true, true
-	a, err := s.launch(ctx, h, recorded(p.Run, s.o.Args(p)), s.o.Stdin, false)
+	a, err := s.launch(ctx, h, recorded(p.Run, s.o.Args(p)), stdin, false)
 	return a, atStep(StepStart, err)
 }
 

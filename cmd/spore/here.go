@@ -27,7 +27,7 @@ func (r *runner) here(ctx context.Context, m *manifest.Manifest) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	o := agent.Options{
-		Manifest: m, Kinds: r.kinds, Host: cmp.Or(r.hostname, m.Hostname, hostname()), Dir: dir,
+		Manifest: m, Kinds: r.kinds, Secrets: r.behaviour.secrets, Host: cmp.Or(r.hostname, m.Hostname, hostname()), Dir: dir,
 		Noop: r.noop, Timeout: time.Duration(r.converged), Version: version(), Log: r.log, Sink: r.sink,
 		Edits: func(ctx context.Context, changed func(*manifest.Manifest)) error { return r.edits(ctx, m, changed) },
 	}
@@ -100,8 +100,10 @@ func (f *runFlags) serve(ctx context.Context, s stdio) error {
 	// A connection that goes away must not take the agent along. The signals are caught rather than
 	// ignored: what is ignored stays so in the commands that resources start.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
+	vault := &agent.Vault{Dir: f.dir}
 	b := newBehaviour(slog.New(slog.DiscardHandler))
 	defer b.hub.Close()
+	b.secrets = vault.Get
 	manifests, err := b.load([]string{f.file})
 	if err != nil {
 		return err
@@ -110,6 +112,6 @@ func (f *runFlags) serve(ctx context.Context, s stdio) error {
 		Options: agent.Options{
 			Manifest: manifests[0], Kinds: b.kinds, Host: f.hostname, Dir: f.dir, Noop: f.noop, Version: version(),
 		},
-		Seeds: f.seeds, Owner: f.owner, Orphan: time.Duration(f.orphan), In: s.in, Out: s.out, LogLevel: level,
+		Vault: vault, Seeds: f.seeds, Owner: f.owner, Orphan: time.Duration(f.orphan), In: s.in, Out: s.out, LogLevel: level,
 	}))
 }

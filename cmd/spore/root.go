@@ -32,10 +32,12 @@ Exit codes: 0 converged; 1 wrong usage or graph, nothing was touched; 2 some res
 	return root
 }
 
-// behaviour is what resources need of the process: their kinds, and a watch on its files.
+// behaviour is what resources need of the process: their kinds, a watch on its files, and what the
+// secrets in graph files stand for, if that is to be known.
 type behaviour struct {
-	kinds engine.Kinds
-	hub   *fswatch.Hub
+	kinds   engine.Kinds
+	hub     *fswatch.Hub
+	secrets func(dir, reference string) (string, error)
 }
 
 func newBehaviour(log *slog.Logger) behaviour {
@@ -44,5 +46,9 @@ func newBehaviour(log *slog.Logger) behaviour {
 }
 
 func (b behaviour) load(paths []string) ([]*manifest.Manifest, error) {
-	return manifest.LoadAll(paths, manifest.Options{Kinds: b.kinds})
+	return manifest.LoadAll(paths, b.options())
+}
+
+func (b behaviour) options() manifest.Options {
+	return manifest.Options{Kinds: b.kinds, Secrets: b.secrets}
 }

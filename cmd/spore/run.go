@@ -12,7 +12,9 @@ import (
 
 	"spore/engine/manifest"
 	"spore/internal/edits"
+	"spore/internal/secret"
 	"spore/internal/view"
+	"spore/remote/dial"
 )
 
 // runFlags are the flags of spore run.
@@ -140,9 +142,12 @@ func (f *runFlags) converge(ctx, kill context.Context, s stdio, sink view.Sink) 
 	if err != nil {
 		return 0, err
 	}
+	var known secret.Redactor
+	sink = view.Redact(sink, known.Redact)
 	log := view.NewLogger(sink, level)
 	b := newBehaviour(log)
 	defer b.hub.Close()
+	b.secrets = f.secrets(ctx, &known)
 	paths := f.remotes
 	if f.file != "" {
 		paths = []string{f.file}
@@ -163,6 +168,29 @@ func (f *runFlags) converge(ctx, kill context.Context, s stdio, sink view.Sink) 
 	return r.remote(ctx, kill, manifests)
 }
 
+// secrets returns what finds out what references stand for; known is told of each secret.
+func (f *runFlags) secrets(ctx context.Context, known *secret.Redactor) func(dir, reference string) (string, error) {
+	var r secret.Resolver
+	if !f.noInput {
+		r.Ask = ask
+	}
+	return func(dir, reference string) (string, error) {
+		value, err := r.Resolve(ctx, dir, reference)
+		known.Add(value)
+		return value, err
+	}
+}
+
+// ask asks the person at the terminal for a secret.
+func ask(ctx context.Context, question string) (string, error) {
+	t, err := dial.NewTerminal()
+	if err != nil {
+		return "", err
+	}
+	defer t.Close()
+	return t.Prompt(ctx, dial.Question{Text: question})
+}
+
 // A runner is what the ways to run share.
 type runner struct {
 	*runFlags
@@ -174,7 +202,7 @@ type runner struct {
 }
 
 func (r *runner) edits(ctx context.Context, m *manifest.Manifest, changed func(*manifest.Manifest)) error {
-	e := &edits.Follower{Hub: r.hub, Kinds: r.kinds, Log: r.log}
+	e := &edits.Follower{Hub: r.hub, Options: r.options(), Log: r.log}
 	return e.Follow(ctx, m, changed)
 }
 

@@ -15,9 +15,9 @@ const MaxSize = 1 << 20
 // Options say what a graph file may contain.
 type Options struct {
 	Kinds engine.Kinds
-	// Secrets returns what a reference such as secret://env/NAME stands for. Without it references
-	// are left as they are: that is how a graph is read before it is known who needs which.
-	Secrets func(reference string) (string, error)
+	// Secrets returns what a reference such as secret://env/NAME stands for in a graph file that lies
+	// in dir. Without it references are left as they are.
+	Secrets func(dir, reference string) (string, error)
 }
 
 // A Manifest is one graph file, understood.
@@ -33,15 +33,17 @@ type Manifest struct {
 	// name.
 	Files    []File
 	Warnings Diagnostics
-	// Secrets are the references in it, each once, in the order of their first use.
-	Secrets []Reference
+	// Secrets are what the references in it stand for.
+	Secrets Secrets
 }
 
-// A Reference stands for a secret in a graph file.
-type Reference struct {
-	Text         string // secret://…
-	Line, Column int    // of its first use
-}
+// Secrets are values by the references that stand for them. They print as a number.
+type Secrets map[string]string
+
+func (s Secrets) String() string { return fmt.Sprintf("%d secrets", len(s)) }
+
+// GoString is String.
+func (s Secrets) GoString() string { return s.String() }
 
 // A Remote is one host for which the graph is meant. The syntax of its address is not looked at.
 type Remote struct {

@@ -23,11 +23,13 @@ import (
 type Options struct {
 	Manifest *manifest.Manifest // what to begin with
 	Kinds    engine.Kinds
-	Host     string
-	Dir      string       // private directory
-	Client   *etcd.Client // nil: alone, with an exchange of its own
-	Edits    Edits        // followed if Client is nil; may be nil
-	Noop     bool
+	// Secrets returns what a reference in a graph of the store stands for.
+	Secrets func(dir, reference string) (string, error)
+	Host    string
+	Dir     string       // private directory
+	Client  *etcd.Client // nil: alone, with an exchange of its own
+	Edits   Edits        // followed if Client is nil; may be nil
+	Noop    bool
 	// Timeout ends the run when the host has been settled for so long; negative is never.
 	Timeout time.Duration
 	Version string
@@ -57,7 +59,7 @@ func Run(ctx context.Context, o Options) (engine.Counts, error) {
 	if o.Client != nil {
 		a := &attached{Options: o, runner: runner, failures: failures}
 		tasks.Go(func() error { return a.followGraph(ctx) })
-		tasks.Go(func() error { return a.report(ctx) })
+		tasks.Go(func() error { return a.reporter().run(ctx) })
 	} else {
 		if o.Edits != nil {
 			tasks.Go(func() error { return followEdits(ctx, o, runner) })
@@ -130,7 +132,7 @@ func (a *attached) followGraph(ctx context.Context) error {
 // swap makes g the running graph. Its relative sources lie beside the file that the agent began
 // with: the initiator copies them before it writes the graph.
 func (a *attached) swap(g etcd.Graph, revision int64) error {
-	m, err := manifest.Parse(a.Manifest.File, []byte(g.Text), manifest.Options{Kinds: a.Kinds})
+	m, err := manifest.Parse(a.Manifest.File, []byte(g.Text), manifest.Options{Kinds: a.Kinds, Secrets: a.Secrets})
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ const (
 // ServeOptions are those of an agent that an initiator starts.
 type ServeOptions struct {
 	Options
+	Vault    *Vault
 	Seeds    []string
 	Owner    string        // who starts it, as user@machine
 	Orphan   time.Duration // how long it goes on without the store; 0 is for ever
@@ -47,11 +48,12 @@ func Serve(ctx context.Context, o ServeOptions) int {
 		_ = j.follow(context.WithoutCancel(ctx), 0, func(r view.Record) error { return enc.Encode(r) })
 	}()
 	s := &server{ServeOptions: o, journal: j}
-	s.Sink, s.Log = j, view.NewLogger(j, o.LogLevel)
+	s.Sink, s.Secrets = view.Redact(j, o.Vault.Redact), o.Vault.Get
+	s.Log = view.NewLogger(s.Sink, o.LogLevel)
 	code, err := s.run(ctx)
 	end := view.Record{Time: time.Now(), Type: view.End, Exit: &code}
 	if err != nil {
-		end.Message = err.Error()
+		end.Message = o.Vault.Redact(err.Error())
 	}
 	j.close(end, time.Second) // a reader that hangs must not hold up the end
 	return code

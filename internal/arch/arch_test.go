@@ -51,7 +51,7 @@ var layers = []layer{
 	{"internal/view", only("engine"), nil},
 	{"internal/edits", only("engine", "engine/manifest", "internal/fswatch"), nil},
 
-	{"internal/agent", only("engine", "engine/manifest", "etcd", "resources", "internal/settle", "internal/view"), nil},
+	{"internal/agent", only("engine", "engine/manifest", "etcd", "resources", "internal/secret", "internal/settle", "internal/view"), nil},
 	// Of the agent, the fleet knows the words that the two exchange; not the other way round.
 	{"internal/fleet", only(
 		"engine", "engine/manifest", "etcd", "remote", "remote/dial", "internal/agent", "internal/edits",
@@ -69,7 +69,8 @@ var layers = []layer{
 
 	{"cmd/spore", only(
 		"engine", "engine/manifest", "etcd", "resources", "remote", "remote/dial", "internal/fswatch",
-		"internal/agent", "internal/demo", "internal/edits", "internal/fleet", "internal/settle", "internal/view",
+		"internal/agent", "internal/demo", "internal/edits", "internal/fleet", "internal/secret", "internal/settle",
+		"internal/view",
 	), nil},
 }
 

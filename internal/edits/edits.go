@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"spore/engine"
 	"spore/engine/manifest"
 	"spore/internal/fswatch"
 )
@@ -21,9 +20,9 @@ const quiet = 10 * time.Millisecond
 
 // A Follower follows graph files, and what travels with them.
 type Follower struct {
-	Hub   *fswatch.Hub
-	Kinds engine.Kinds
-	Log   *slog.Logger
+	Hub     *fswatch.Hub
+	Options manifest.Options
+	Log     *slog.Logger
 }
 
 // Follow calls changed with each later version of m, once per save that makes a difference, until
@@ -59,7 +58,7 @@ func (f *Follower) Follow(ctx context.Context, m *manifest.Manifest, changed fun
 				return nil
 			}
 		}
-		next, err := manifest.Load(m.File, manifest.Options{Kinds: f.Kinds})
+		next, err := manifest.Load(m.File, f.Options)
 		if err != nil {
 			if err.Error() != complaint {
 				f.Log.Error("edit refused; the last good graph stays", "err", "\n"+err.Error())

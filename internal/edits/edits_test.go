@@ -48,8 +48,8 @@ func start(t *testing.T, text string) *follow {
 	log := view.NewLogger(view.SinkFunc(func(r view.Record) { f.refused <- r.Message + r.Attrs["err"] }), slog.LevelInfo)
 	hub := fswatch.New(log)
 	t.Cleanup(func() { hub.Close() })
-	follower := &Follower{Hub: hub, Kinds: resources.Kinds(hub), Log: log}
-	m, err := manifest.Load(f.file, manifest.Options{Kinds: follower.Kinds})
+	follower := &Follower{Hub: hub, Options: manifest.Options{Kinds: resources.Kinds(hub)}, Log: log}
+	m, err := manifest.Load(f.file, follower.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,8 +154,8 @@ func TestEditBeforeTheWatch(t *testing.T) {
 	f.write("g.yaml", graph("one"))
 	hub := fswatch.New(slog.New(slog.DiscardHandler))
 	t.Cleanup(func() { hub.Close() })
-	follower := &Follower{Hub: hub, Kinds: resources.Kinds(hub), Log: slog.New(slog.DiscardHandler)}
-	m, err := manifest.Load(f.file, manifest.Options{Kinds: follower.Kinds})
+	follower := &Follower{Hub: hub, Options: manifest.Options{Kinds: resources.Kinds(hub)}, Log: slog.New(slog.DiscardHandler)}
+	m, err := manifest.Load(f.file, follower.Options)
 	if err != nil {
 		t.Fatal(err)
 	}

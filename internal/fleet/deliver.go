@@ -118,6 +118,9 @@ func (m *member) update(ctx context.Context, s *remote.Session, has map[string]m
 	if err == nil {
 		err = remove(ctx, s, d.gone)
 	}
+	if err == nil && len(next.Secrets) > 0 {
+		err = s.Push(ctx, secretsFile(next))
+	}
 	if err == nil {
 		err = m.put(ctx, next)
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"maps"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 
 	"spore/engine/manifest"
+	"spore/internal/agent"
 	"spore/remote"
 )
 
@@ -83,8 +85,19 @@ func files(all []manifest.File) []remote.File {
 
 // graphFile returns the graph itself as a session copies it.
 func graphFile(m *manifest.Manifest) remote.File {
+	return file(path.Join(graphDir, filepath.Base(m.File)), m.Text)
+}
+
+// secretsFile returns what the references in the graph stand for as a session copies it.
+func secretsFile(m *manifest.Manifest) remote.File {
+	text, _ := json.Marshal(map[string]string(m.Secrets)) // strings always can
+	return file(agent.SecretsFile, text)
+}
+
+// file returns a file for its owner's eyes.
+func file(name string, text []byte) remote.File {
 	return remote.File{
-		Name: path.Join(graphDir, filepath.Base(m.File)), Mode: 0o600, Size: int64(len(m.Text)),
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(m.Text)), nil },
+		Name: name, Mode: 0o600, Size: int64(len(text)),
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil },
 	}
 }

@@ -5,7 +5,6 @@ package fleet
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -93,18 +92,13 @@ func (o Outcome) any(state string) bool {
 // StopBound, or at once when kill is done. One host's trouble does not stop the others: the error
 // tells only of what concerns them all.
 func Run(ctx, kill context.Context, o Options) (Outcome, error) {
-	start := time.Now()
-	store, err := o.Store(ctx, o.Log)
-	if err != nil && ctx.Err() != nil { // before anything was touched
-		return Outcome{Interrupted: true}, nil
-	}
-	if err != nil {
-		return Outcome{}, fmt.Errorf("open store: %w", err)
-	}
-	f := newFleet(o, store, start)
-	err = f.run(ctx, kill)
+	f := newFleet(o)
+	err := f.run(ctx, kill)
 	outcome := Outcome{Recaps: f.recaps(), Interrupted: ctx.Err() != nil}
-	if e := store.End(); e != nil {
+	if f.store == nil {
+		return outcome, err
+	}
+	if e := f.store.End(); e != nil {
 		o.Log.Warn("close store", "err", e)
 	}
 	return outcome, err

@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,25 +71,19 @@ func (m *member) lastWords() string {
 }
 
 func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error) {
-	store := m.fleet.store
-	credentials, err := store.Admit(ctx, m.name, m.fleet.granted(m.name))
-	if err != nil {
-		return remote.Result{}, fmt.Errorf("admit to store: %w", err)
-	}
-	stdin, err := json.Marshal(credentials)
-	if err != nil {
-		return remote.Result{}, fmt.Errorf("encode credentials: %w", err)
-	}
-	if err := m.put(ctx, m.host.Manifest); err != nil {
-		return remote.Result{}, err
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	known := m.introduce(ctx) // while the connection is being made
+	defer func() {
+		cancel()
+		<-known.done
+	}()
 	session := remote.New(m.host.Target, m.fleet.Dialer, remote.Options{
 		Prefix: m.path(m.fleet.Prefix), TmpPrefix: m.path(m.fleet.TmpPrefix), ConnectTimeout: m.fleet.ConnectTimeout, NoCache: m.fleet.NoCache,
 		Executable: m.fleet.Executable,
-		Files:      append(files(m.host.Manifest.Files), graphFile(m.host.Manifest)),
-		Dial:       store.Dial,
+		Files:      append(files(m.host.Manifest.Files), secretsFile(m.host.Manifest), graphFile(m.host.Manifest)),
+		Dial:       m.dialStore,
 		Args:       m.args, Attach: m.attach, Bridge: bridge,
-		Stdin: append(stdin, '\n'), Marker: view.Marker, StopLine: agent.StopLine,
+		Stdin: known.wait, Marker: view.Marker, StopLine: agent.StopLine,
 		Final:  func(code int) bool { return code == 0 || code == agent.ExitBusy },
 		Output: m.output, Stderr: m.stderr,
 		Event: func(e remote.Event) { m.event(e, ready) },
@@ -101,11 +94,15 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 	if m.fleet.stopping.Load() { // stop has not seen the session
 		return remote.Result{}, nil
 	}
-	edits, cancel := context.WithCancel(ctx)
+	edits, end := context.WithCancel(ctx)
 	var delivery sync.WaitGroup
-	delivery.Go(func() { m.deliver(edits, session) })
+	delivery.Go(func() {
+		if _, err := known.wait(edits); err == nil {
+			m.deliver(edits, session)
+		}
+	})
 	defer delivery.Wait()
-	defer cancel()
+	defer end()
 	return session.Run(ctx)
 }
 

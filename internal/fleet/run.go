@@ -17,12 +17,14 @@ import (
 // A fleet is a run under way.
 type fleet struct {
 	Options
-	store    *Store
 	start    time.Time
+	opened   chan struct{} // closed when the store is open, or never will be for the reason in failed
+	store    *Store
+	failed   error
 	members  []*member
 	moved    chan struct{} // capacity 1: whether it has converged may be answered otherwise now
 	stopping atomic.Bool
-	editor   sync.Mutex // held while an edit is applied
+	editor   sync.Mutex // held while an edit is applied, or a host admitted
 
 	mu      sync.Mutex
 	state   etcd.Fleet
@@ -30,8 +32,8 @@ type fleet struct {
 	grants  map[string]etcd.Grants
 }
 
-func newFleet(o Options, store *Store, start time.Time) *fleet {
-	f := &fleet{Options: o, store: store, start: start, moved: make(chan struct{}, 1)}
+func newFleet(o Options) *fleet {
+	f := &fleet{Options: o, start: time.Now(), opened: make(chan struct{}), moved: make(chan struct{}, 1)}
 	for _, h := range o.Hosts {
 		f.members = append(f.members, &member{
 			fleet: f, name: h.Name, host: h, manifest: h.Manifest, edited: make(chan struct{}, 1), log: o.Log.With("host", h.Name),
@@ -46,15 +48,44 @@ func (f *fleet) run(ctx, kill context.Context) error {
 	work, cancel := context.WithCancel(kill) // outlives ctx: an orderly end needs the tunnels
 	defer cancel()
 	var sessions, tasks sync.WaitGroup
-	f.connect(work, ctx, &sessions)
-	tasks.Go(func() { f.follow(work) })
-	tasks.Go(func() { f.edit(work) })
-	err := f.wait(ctx)
+	f.connect(work, ctx, &sessions) // while the store opens
+	err := f.open(ctx)
+	if err == nil {
+		tasks.Go(func() { f.follow(work) })
+		tasks.Go(func() { f.edit(work) })
+		err = f.wait(ctx)
+	}
 	f.stop(kill)
 	sessions.Wait()
 	cancel()
 	tasks.Wait()
+	if ctx.Err() != nil && f.failed != nil { // an interrupted start is no failure
+		return nil
+	}
 	return err
+}
+
+// open opens the store.
+func (f *fleet) open(ctx context.Context) error {
+	defer close(f.opened)
+	store, err := f.Store(ctx, f.Log)
+	if err != nil {
+		f.stopping.Store(true) // or it would be reported as the failure of every host
+		f.failed = fmt.Errorf("open store: %w", err)
+		return f.failed
+	}
+	f.store = store
+	return nil
+}
+
+// shared returns the store once it is open.
+func (f *fleet) shared(ctx context.Context) (*Store, error) {
+	select {
+	case <-f.opened:
+		return f.store, f.failed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // connect starts a session with every host, as many at once as Concurrency allows.
