@@ -138,6 +138,7 @@ resources:
 	for _, h := range s.hosts {
 		s.holds(h, "/srv/own", "another on each")
 	}
+	p.converged()
 	recaps := p.stop()
 	for _, h := range s.hosts {
 		state(t, recaps, h.Name, view.StateConverged)
@@ -205,7 +206,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = s.start(args...)
-	s.others(p.wait(4), b, a, "/srv/small", "No space left")
+	s.others(p.wait(4), b, a, "/srv/small", "disk is full")
 	s.on(b, "umount", "/srv/small")
 	s.on(a, "rm", "-rf", "/srv/small")
 	s.start(args...).wait(0)
