@@ -21,7 +21,7 @@ type document struct {
 	resources []*resource
 	declared  map[ref]*resource
 	links     []link
-	collects  map[engine.Collect]position
+	collects  map[string]position // by kind
 }
 
 // newDocument returns a document of which nothing is read yet.
@@ -35,7 +35,7 @@ func newDocument(r *report, file string, o Options) *document {
 		},
 		sources:  newSources(file),
 		declared: map[ref]*resource{},
-		collects: map[engine.Collect]position{},
+		collects: map[string]position{},
 	}
 }
 
@@ -189,11 +189,16 @@ func (d *document) collect(e entry) {
 		if !d.fits(c, item) {
 			continue
 		}
-		if first, ok := d.collects[c]; ok {
-			d.warn(at(item), "take it away", "collect: the same as on line %d, without further effect", first.line)
+		if first, ok := d.collects[c.Kind]; ok {
+			if slices.Contains(d.manifest.Program.Collects, c) {
+				d.warn(at(item), "take it away", "collect: the same as on line %d, without further effect", first.line)
+			} else {
+				d.fail(at(item), "keep one of them", "collect: %s is collected already, on line %d, with another pattern",
+					brief(c.Kind), first.line)
+			}
 			continue
 		}
-		d.collects[c] = at(item)
+		d.collects[c.Kind] = at(item)
 		d.manifest.Program.Collects = append(d.manifest.Program.Collects, c)
 	}
 }
