@@ -108,9 +108,9 @@ func (s *scene) tidy() {
 	}
 }
 
-// until calls done until it is, or fails, or ctx ends.
+// until calls done until it is, or fails, or ctx ends: often at first, and less so when it takes long.
 func until(ctx context.Context, done func() (bool, error)) error {
-	for {
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		ok, err := done()
 		if ok || err != nil {
 			return err
@@ -118,7 +118,7 @@ func until(ctx context.Context, done func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return errors.New("waited for too long")
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

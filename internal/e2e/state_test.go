@@ -191,7 +191,7 @@ resources:
 
 // TestFullDisk has a host with no room, for the binary or for anything.
 func TestFullDisk(t *testing.T) {
-	s := play(t, 2)
+	s := play(t, 2, "/run/mount") // of mount(8)
 	a, b := s.hosts[0], s.hosts[1]
 	if err := b.LimitDisk(t.Context(), "/srv/small", "8m"); err != nil {
 		t.Fatal(err)
