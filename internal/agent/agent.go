@@ -136,7 +136,11 @@ func (a *attached) swap(g etcd.Graph, revision int64) error {
 	if err != nil {
 		return err
 	}
-	return a.runner.Swap(m.Program, revision)
+	if err := a.runner.Swap(m.Program, revision); err != nil {
+		return err
+	}
+	a.failures.retain(m.Program.Graph.Has)
+	return nil
 }
 
 func wrap(operation string, err error) error {

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -20,28 +21,16 @@ const (
 	retry = 500 * time.Millisecond
 )
 
-// report tells the store how the host stands, at each change.
-func (a *attached) report(ctx context.Context) error {
-	var later <-chan time.Time
-	told := false // that the host is settled
-	for {
-		r := a.current()
-		switch {
-		case told && !r.Settled && later == nil:
-			later = time.After(dither)
-		case told && !r.Settled && later != nil: // still waiting
-		default:
-			told, later = a.tell(ctx, r)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-later:
-			told, later = false, nil
-		case <-a.runner.Moved():
-		case <-a.Client.Moved():
-		}
-	}
+// A reporter tells the store how the host stands, at each change.
+type reporter struct {
+	current   func() etcd.Report
+	write     func(context.Context, etcd.Report) error
+	ran, seen <-chan struct{} // receive when the runner, or the exchange, has moved on
+	log       *slog.Logger
+}
+
+func (a *attached) reporter() *reporter {
+	return &reporter{a.current, a.Client.Report, a.runner.Moved(), a.Client.Moved(), a.Log}
 }
 
 // current asks in the order that the convergence rule demands: how far the exchange has got first.
@@ -54,10 +43,34 @@ func (a *attached) current() etcd.Report {
 	}
 }
 
-func (a *attached) tell(ctx context.Context, r etcd.Report) (told bool, later <-chan time.Time) {
-	if err := a.Client.Report(ctx, r); err != nil {
+// run reports until ctx is done.
+func (p *reporter) run(ctx context.Context) error {
+	var later <-chan time.Time
+	told := false // that the host is settled
+	for {
+		r := p.current()
+		switch {
+		case told && !r.Settled && later == nil:
+			later = time.After(dither)
+		case told && !r.Settled && later != nil: // still waiting
+		default:
+			told, later = p.tell(ctx, r)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-later:
+			told, later = false, nil
+		case <-p.ran:
+		case <-p.seen:
+		}
+	}
+}
+
+func (p *reporter) tell(ctx context.Context, r etcd.Report) (told bool, later <-chan time.Time) {
+	if err := p.write(ctx, r); err != nil {
 		if ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
-			a.Log.Debug("report: will be tried again", "err", err)
+			p.log.Debug("report: will be tried again", "err", err)
 		}
 		return false, time.After(retry)
 	}
@@ -79,6 +92,17 @@ func (f *failures) note(e engine.Event) {
 		f.text[e.Resource] = e.Resource.String() + ": " + e.Err
 	} else {
 		delete(f.text, e.Resource)
+	}
+}
+
+// retain forgets those of the host's own resources that has does not know any more.
+func (f *failures) retain(has func(engine.ID) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id := range f.text {
+		if id.From == "" && !has(id) {
+			delete(f.text, id)
+		}
 	}
 }
 
