@@ -22,10 +22,13 @@ type journal struct {
 	closed bool
 	moved  chan struct{} // closed and replaced at every record
 
-	followers sync.WaitGroup
+	followers int
+	read      chan struct{} // closed once the journal is, and nobody follows any more
 }
 
-func newJournal() *journal { return &journal{moved: make(chan struct{})} }
+func newJournal() *journal {
+	return &journal{moved: make(chan struct{}), read: make(chan struct{})}
+}
 
 // Emit adds r.
 func (j *journal) Emit(r view.Record) {
@@ -46,16 +49,36 @@ func (j *journal) close(r view.Record, bound time.Duration) {
 	j.mu.Lock()
 	j.closed = true
 	j.wake()
+	j.noteRead()
 	j.mu.Unlock()
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		j.followers.Wait()
-	}()
 	select {
-	case <-read:
+	case <-j.read:
 	case <-time.After(bound):
 	}
+}
+
+func (j *journal) noteRead() {
+	select {
+	case <-j.read:
+	default:
+		if j.closed && j.followers == 0 {
+			close(j.read)
+		}
+	}
+}
+
+// enter and leave count those who follow.
+func (j *journal) enter() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.followers++
+}
+
+func (j *journal) leave() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.followers--
+	j.noteRead()
 }
 
 func (j *journal) wake() {
@@ -66,8 +89,8 @@ func (j *journal) wake() {
 // follow writes the records after since, those to come as well, until the journal is closed, ctx is
 // done, or write fails.
 func (j *journal) follow(ctx context.Context, since int64, write func(view.Record) error) error {
-	j.followers.Add(1)
-	defer j.followers.Done()
+	j.enter()
+	defer j.leave()
 	for {
 		batch, moved, closed := j.after(since)
 		for _, r := range batch {

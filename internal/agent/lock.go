@@ -33,6 +33,9 @@ type Holder struct {
 type BusyError struct{ Holder Holder }
 
 func (e *BusyError) Error() string {
+	if e.Holder.PID == 0 {
+		return "another run manages this host; end that one first, or wait for it"
+	}
 	return fmt.Sprintf("another run manages this host: started by %s at %s (pid %d); end that one first, or wait for it",
 		e.Holder.Owner, e.Holder.Since.Format(time.RFC3339), e.Holder.PID)
 }
@@ -137,7 +140,7 @@ func readHolder(base string) Holder {
 			return h
 		}
 	}
-	return Holder{Owner: "someone"}
+	return Holder{}
 }
 
 func alive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }

@@ -44,7 +44,9 @@ func Serve(ctx context.Context, o ServeOptions) int {
 	j := newJournal()
 	view.NewJSON(o.Out, o.Version)
 	enc := json.NewEncoder(o.Out)
+	j.enter() // or the end of an agent that fails at once would not wait for it
 	go func() {
+		defer j.leave()
 		_ = j.follow(context.WithoutCancel(ctx), 0, func(r view.Record) error { return enc.Encode(r) })
 	}()
 	s := &server{ServeOptions: o, journal: j}
