@@ -160,6 +160,9 @@ func (d *document) remote(e entry) {
 			d.fail(at(n), "keep one of them", "remote: this address stands twice")
 		}
 		seen[address] = true
+		if !d.conceal(n) {
+			continue
+		}
 		d.manifest.Remotes = append(d.manifest.Remotes, Remote{address, n.Line, n.Column})
 	}
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func Parse(file string, text []byte, o Options) (*Manifest, error) {
 	if root := r.compose(text); root != nil && r.checkTree(root) {
 		r.hide(root)
 		d := newDocument(r, file, o)
-		d.manifest.Text = text
+		d.manifest.Text, d.manifest.Travels = text, bytes.Clone(text)
 		d.readAll(root)
 		if found := r.diagnostics(); !found.Failed() {
 			d.manifest.Warnings = found

@@ -27,6 +27,7 @@ type Manifest struct {
 	Comment  string
 	Hostname string // the host's name in the exchange; may be empty
 	Text     []byte // the file as read
+	Travels  []byte // Text as hosts get it: with * in the place of the passwords in its addresses
 	Remotes  []Remote
 	Program  *engine.Program
 	// Files are what travels with the graph: all that lies under its relative sources, ordered by
@@ -61,10 +62,11 @@ type File struct {
 	Target string      // what a symbolic link says; of those only
 }
 
-// Digest returns a digest of all that makes the graph what it is: Text and Files, as hex.
+// Digest returns a digest of all that makes the graph what it is, Travels and Files, as hex. It tells
+// nothing of the passwords in Text, not even to who guesses.
 func (m *Manifest) Digest() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d\n%s", len(m.Text), m.Text)
+	fmt.Fprintf(h, "%d\n%s", len(m.Travels), m.Travels)
 	for _, f := range m.Files {
 		f.describe(h, f.Name)
 	}

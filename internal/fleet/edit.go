@@ -85,7 +85,7 @@ func files(all []manifest.File) []remote.File {
 
 // graphFile returns the graph itself as a session copies it.
 func graphFile(m *manifest.Manifest) remote.File {
-	return file(path.Join(graphDir, filepath.Base(m.File)), m.Text)
+	return file(path.Join(graphDir, filepath.Base(m.File)), m.Travels)
 }
 
 // secretsFile returns what the references in the graph stand for as a session copies it.

@@ -34,6 +34,7 @@ type member struct {
 
 	mu       sync.Mutex
 	session  *remote.Session
+	stopped  bool               // no session is to begin any more
 	wanted   *manifest.Manifest // the latest edit
 	behind   bool               // the host does not have it yet
 	linked   bool               // its agent runs and can be reached
@@ -88,10 +89,7 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 		Output: m.output, Stderr: m.stderr,
 		Event: func(e remote.Event) { m.event(e, ready) },
 	})
-	m.mu.Lock()
-	m.session = session
-	m.mu.Unlock()
-	if m.fleet.stopping.Load() { // stop has not seen the session
+	if !m.begin(session) {
 		return remote.Result{}, nil
 	}
 	edits, end := context.WithCancel(ctx)
@@ -106,9 +104,20 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 	return session.Run(ctx)
 }
 
+// begin makes session the host's, unless stop has come first. One that has begun has to be run: stop
+// waits for its end.
+func (m *member) begin(session *remote.Session) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.stopped {
+		m.session = session
+	}
+	return !m.stopped
+}
+
 // put writes a graph of the host's to the store.
 func (m *member) put(ctx context.Context, g *manifest.Manifest) error {
-	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{Name: g.Name, Text: string(g.Text), Files: g.Digest()})
+	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{Name: g.Name, Text: string(g.Travels), Files: g.Digest()})
 	if err != nil {
 		return fmt.Errorf("write graph: %w", err)
 	}
