@@ -112,6 +112,7 @@ func (m *member) keep(s etcd.HostState) {
 // stop ends the session.
 func (m *member) stop(ctx context.Context) {
 	m.mu.Lock()
+	m.stopped = true
 	session := m.session
 	m.mu.Unlock()
 	if session != nil {
