@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // The tests' agent is this test program under another name: what the sessions copy is a small
@@ -182,8 +184,10 @@ func program(t *testing.T, dir string) Binary {
 	text := "#!/bin/sh\nexec " + line + " fake-agent \"$@\"\n" + strings.Repeat("# padding\n", 20<<10)
 	path := filepath.Join(dir, "program")
 	must(t, os.WriteFile(path, []byte(text), 0o700))
-	sum := sha256.Sum256([]byte(text))
-	return Binary{Path: path, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))}
+	sum, blake := sha256.Sum256([]byte(text)), blake2b.Sum512([]byte(text))
+	return Binary{
+		Path: path, SHA256: hex.EncodeToString(sum[:]), BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
+	}
 }
 
 // store answers every connection, once its direction has ended, with what it said.

@@ -7,3 +7,10 @@ hash_of() {
 		[ ${#sum} -ne 64 ] || { echo "$sum"; return; }
 	done
 }
+
+# proof_of FILE prints its BLAKE2b, which takes a quarter of the time on most processors, or, where
+# that is not to be had, what hash_of does.
+proof_of() {
+	sum=$(b2sum <"$1" 2>/dev/null) && sum=${sum%% *} && [ ${#sum} -eq 128 ] && { echo "$sum"; return; }
+	hash_of "$1"
+}

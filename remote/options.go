@@ -9,6 +9,8 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"spore/remote/dial"
 )
 
@@ -19,9 +21,12 @@ type Dialer interface {
 
 // A Binary is an executable file of the initiator.
 type Binary struct {
-	Path   string
-	SHA256 string // lower-case hex
-	Size   int64  // bytes
+	Path    string
+	SHA256  string // lower-case hex; its name in a host's cache
+	BLAKE2b string // BLAKE2b-512 in lower-case hex
+	Size    int64  // bytes
+	// Parcel is the same file as it travels to the hosts that can unpack it; nil has it travel as it is.
+	Parcel *Parcel
 }
 
 // A File is something to be copied into the run directory: a file, a directory or a symbolic link.
@@ -52,6 +57,9 @@ type Options struct {
 	Executable func(goos, goarch string) (Binary, error)
 	// Files are copied into the run directory before the agent starts.
 	Files []File
+	// Bandwidth limits how many bytes a second of executables and files are sent, by all the sessions
+	// that share it; nil does not.
+	Bandwidth *rate.Limiter
 	// Dial connects to the store, once for every connection that the host makes to it. nil offers none.
 	Dial func(ctx context.Context) (net.Conn, error)
 

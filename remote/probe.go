@@ -147,7 +147,7 @@ func (p *probe) ready() error {
 	if !p.noCache {
 		p.place.path = path.Join(p.place.prefix, "cache", p.place.binary.SHA256, binaryName)
 	}
-	return p.tell(p.place.binary.SHA256)
+	return p.tell(p.place.binary.SHA256 + " " + p.place.binary.BLAKE2b)
 }
 
 // verdict waits for what the host says about its cache, and has it keep what was made. The

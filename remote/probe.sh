@@ -132,14 +132,16 @@ undo() {
 	exit 1
 }
 
-# cached: whether $bin is there and is what $sha says; what is not is removed.
+# cached: whether $bin is there and is what $sha, or $blake, says; what is not is removed.
 cached() {
 	[ -e "$bin" ] || [ -L "$bin" ] || { say cache miss; return; }
 	if ours "$bin" f; then
-		sum=$(hash_of "$bin")
-		[ "$sum" != "$sha" ] || { say cache hit; return; }
-		[ -n "$sum" ] || { say cache unsure; return; }
-		why='has another SHA-256'
+		sum=$(proof_of "$bin")
+		case $sum in
+		'') say cache unsure; return ;;
+		"$sha" | "$blake") say cache hit; return ;;
+		esac
+		why='has another digest'
 	fi
 	rm -rf "$bin"
 	say cache "poisoned $why"
@@ -205,7 +207,7 @@ main() {
 	for x in $made; do say made "$x"; done
 	IFS=$ifs
 	say ready
-	read -r sha || undo
+	read -r sha blake || undo
 	if [ -z "$nocache" ]; then
 		bin=$prefix/cache/$sha/spore
 		store_dir "$prefix/cache"

@@ -80,7 +80,7 @@ func TestNoexecIsRefused(t *testing.T) {
 
 // Hosts differ in the tools they have; without any that can hash, the file is read back.
 func TestHashTools(t *testing.T) {
-	for _, tool := range []string{"sha256sum", "openssl", ""} {
+	for _, tool := range []string{"b2sum", "sha256sum", "openssl", ""} {
 		t.Run("with "+tool, func(t *testing.T) {
 			r := newRig(t, sshtest.Options{Env: []string{"PATH=" + onlyTool(t, tool) + ":/usr/bin:/bin"}})
 			for _, cached := range []bool{false, true} {
@@ -107,7 +107,7 @@ func TestHashTools(t *testing.T) {
 func onlyTool(t *testing.T, keep string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, tool := range []string{"openssl", "sha256sum", "shasum", "sha256"} {
+	for _, tool := range []string{"b2sum", "openssl", "sha256sum", "shasum", "sha256"} {
 		if tool != keep {
 			must(t, os.WriteFile(filepath.Join(dir, tool), []byte("#!/bin/sh\nexit 127\n"), 0o755))
 		}

@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"sync"
 
+	"golang.org/x/crypto/blake2b"
+
 	"spore/remote"
 )
 
@@ -54,10 +56,16 @@ func hash(path string) (remote.Binary, error) {
 		return remote.Binary{}, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
+	sha := sha256.New()
+	blake, err := blake2b.New512(nil)
 	if err != nil {
 		return remote.Binary{}, err
 	}
-	return remote.Binary{Path: path, SHA256: hex.EncodeToString(h.Sum(nil)), Size: n}, nil
+	n, err := io.Copy(io.MultiWriter(sha, blake), f)
+	if err != nil {
+		return remote.Binary{}, err
+	}
+	return remote.Binary{
+		Path: path, SHA256: hex.EncodeToString(sha.Sum(nil)), BLAKE2b: hex.EncodeToString(blake.Sum(nil)), Size: n,
+	}, nil
 }
