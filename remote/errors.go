@@ -104,6 +104,7 @@ var (
 	// ErrEnded means that the session has ended.
 	ErrEnded = errors.New("the session has ended")
 
+	errNoSFTP  = errors.New("the host offers no SFTP")
 	errStopped = errors.New("the session was asked to stop")
 	errDropped = errors.New("the SSH connection was lost")
 	errGone    = errors.New("the agent had gone")

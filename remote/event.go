@@ -1,6 +1,9 @@
 package remote
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // An Event is something that happened in a session. It is one of the types of this file; its
 // String is a short text, safe to show.
@@ -26,8 +29,12 @@ type Probed struct {
 // Copying says how much of the executable has been copied, in bytes.
 type Copying struct{ Done, Total int64 }
 
-// Copied says that the executable lies on the host, verified, after Bytes were sent.
-type Copied struct{ Bytes int64 }
+// Copied says that the executable, of Bytes bytes, lies on the host, verified. Sent is how many
+// were sent for that, compressed as they may have been, or none that were there of an earlier attempt.
+type Copied struct {
+	Bytes, Sent int64
+	Took        time.Duration
+}
 
 // Forwarded says how the host reaches the store.
 type Forwarded struct{ Store string }
@@ -83,8 +90,17 @@ func (e Probed) String() string {
 	return fmt.Sprintf("%s/%s, binary %s", e.OS, e.Arch, state)
 }
 
-func (e Copying) String() string   { return fmt.Sprintf("copying: %d of %d bytes", e.Done, e.Total) }
-func (e Copied) String() string    { return fmt.Sprintf("copied %d bytes", e.Bytes) }
+func (e Copying) String() string { return fmt.Sprintf("copying: %d of %d bytes", e.Done, e.Total) }
+func (e Copied) String() string {
+	text := "copied " + mebibytes(e.Bytes)
+	if e.Sent != e.Bytes {
+		text += " (" + mebibytes(e.Sent) + " sent)"
+	}
+	return text + fmt.Sprintf(" in %.1f s", e.Took.Seconds())
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
 func (e Forwarded) String() string { return "store offered at " + e.Store }
 func (Started) String() string     { return "agent started" }
 func (e Dropped) String() string   { return fmt.Sprintf("connection lost: %v", e.Err) }

@@ -2,151 +2,8 @@ package remote
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
-	"fmt"
-	"io/fs"
-	"maps"
-	"os"
-	"path"
 	"slices"
-	"strings"
-
-	"github.com/pkg/sftp"
-	"golang.org/x/sync/errgroup"
 )
-
-const filesAtOnce = 16
-
-// copyFiles copies files into the run directory, each under a name of its own and then renamed,
-// so that a reader sees the old content or the new.
-func (s *Session) copyFiles(ctx context.Context, h *host, run string, files []File) error {
-	if len(files) == 0 {
-		return nil
-	}
-	client, release, err := h.sftp(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := makeDirs(client, run, files); err != nil {
-		return err
-	}
-	g, copying := errgroup.WithContext(ctx)
-	g.SetLimit(filesAtOnce)
-	for _, f := range files {
-		if !f.Mode.IsDir() {
-			g.Go(func() error { return s.copyFile(copying, client, run, f) })
-		}
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return closeDirs(client, run, files)
-}
-
-func (s *Session) copyFile(ctx context.Context, c *sftp.Client, run string, f File) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	name := path.Join(run, f.Name)
-	partial := path.Join(path.Dir(name), ".part-"+rand.Text())
-	if err := s.put(ctx, c, partial, f); err != nil {
-		return fmt.Errorf("copy %s: %w", f.Name, err)
-	}
-	if err := c.PosixRename(partial, name); err != nil {
-		c.Remove(partial)
-		return fmt.Errorf("rename %s to %s: %w", partial, name, err)
-	}
-	return nil
-}
-
-// put makes f at a path where nothing is.
-func (s *Session) put(ctx context.Context, c *sftp.Client, name string, f File) error {
-	if f.Mode.Type() == fs.ModeSymlink {
-		return diskFull(c, name, c.Symlink(f.Target, name))
-	}
-	src, err := f.Open()
-	if err != nil {
-		return err
-	}
-	defer src.Close()
-	return s.write(ctx, c, name, f.mode(), f.Size, src)
-}
-
-// makeDirs makes the directories that files are or lie in, open to their user alone, each level
-// at once.
-func makeDirs(c *sftp.Client, run string, files []File) error {
-	var dirs []string
-	seen := map[string]bool{".": true}
-	for _, f := range files {
-		dir := path.Dir(f.Name)
-		if f.Mode.IsDir() {
-			dir = f.Name
-		}
-		for ; !seen[dir]; dir = path.Dir(dir) {
-			seen[dir] = true
-			dirs = append(dirs, dir)
-		}
-	}
-	for _, level := range levels(dirs) {
-		if err := all(level, func(dir string) error { return makeDir(c, path.Join(run, dir)) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func makeDir(c *sftp.Client, dir string) error {
-	err := c.Mkdir(dir)
-	if err == nil {
-		return c.Chmod(dir, 0o700)
-	}
-	if info, statErr := c.Lstat(dir); statErr == nil && info.IsDir() {
-		return nil
-	}
-	return diskFull(c, dir, fmt.Errorf("make directory %s: %w", dir, err))
-}
-
-// closeDirs gives the directories among files their permissions, which may forbid to write to them.
-func closeDirs(c *sftp.Client, run string, files []File) error {
-	modes := map[string]fs.FileMode{}
-	for _, f := range files {
-		if f.Mode.IsDir() {
-			modes[f.Name] = f.mode()
-		}
-	}
-	for _, level := range slices.Backward(levels(slices.Collect(maps.Keys(modes)))) {
-		err := all(level, func(dir string) error { return c.Chmod(path.Join(run, dir), modes[dir]) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// levels parts names by how deep they lie, the highest first.
-func levels(names []string) [][]string {
-	var parts [][]string
-	for _, name := range names {
-		depth := strings.Count(name, "/")
-		for len(parts) <= depth {
-			parts = append(parts, nil)
-		}
-		parts[depth] = append(parts[depth], name)
-	}
-	return parts
-}
-
-// all calls f for every name, a few at a time, and returns the first error.
-func all(names []string, f func(string) error) error {
-	var g errgroup.Group
-	g.SetLimit(filesAtOnce)
-	for _, name := range names {
-		g.Go(func() error { return f(name) })
-	}
-	return g.Wait()
-}
 
 // Push copies files into the run directory of the living agent; each is replaced at once. While
 // the connection is down Push waits for the next one, as long as ctx lets it.
@@ -172,24 +29,12 @@ func (s *Session) Remove(ctx context.Context, names ...string) error {
 		}
 	}
 	err := s.onLink(ctx, func(ctx context.Context, l *link) error {
-		client, release, err := l.host.sftp(ctx)
+		c, release, err := s.copier(ctx, l.host)
 		if err != nil {
 			return err
 		}
 		defer release()
-		for _, level := range slices.Backward(levels(names)) {
-			err := all(level, func(name string) error {
-				err := client.Remove(path.Join(l.place.run, name))
-				if errors.Is(err, os.ErrNotExist) {
-					return nil
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return c.remove(ctx, below(l.place.run, deepestFirst(names)))
 	})
 	if err == nil {
 		s.forget(names)

@@ -37,6 +37,7 @@ type host struct {
 	scarce  bool          // sshd has refused a session: keep none idle
 	files   *sftp.Client
 	users   int    // of files
+	noFiles error  // why there is no SFTP
 	discard func() // ends files
 }
 
@@ -193,15 +194,18 @@ func (h *host) sftp(ctx context.Context) (*sftp.Client, func(), error) {
 		return nil, nil, context.Cause(ctx)
 	}
 	h.mu.Lock()
-	client := h.files
+	client, none := h.files, h.noFiles
 	if client != nil {
 		h.users++
 	}
 	h.mu.Unlock()
+	if none != nil {
+		return nil, nil, none
+	}
 	if client == nil {
 		var err error
 		if client, err = h.openSFTP(ctx); err != nil {
-			return nil, nil, fmt.Errorf("open SFTP: %w", err)
+			return nil, nil, err
 		}
 	}
 	return client, sync.OnceFunc(h.releaseSFTP), nil
@@ -232,12 +236,16 @@ func (h *host) openSFTP(ctx context.Context) (*sftp.Client, error) {
 	if err != nil {
 		release()
 		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
-		return nil, err
+		err = fmt.Errorf("%w: %w", errNoSFTP, err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if err != nil {
+		h.noFiles = err
+		return nil, err
+	}
 	h.files, h.users = client, 1
 	h.discard = func() {
 		client.Close()
@@ -260,7 +268,7 @@ func subsystem(sess *ssh.Session) (*sftp.Client, error) {
 		return nil, err
 	}
 	if err := sess.RequestSubsystem("sftp"); err != nil {
-		return nil, fmt.Errorf("the host offers no SFTP: %w", err)
+		return nil, err
 	}
 	go io.Copy(io.Discard, noise) // unread, it would use up the channel's window
 	return sftp.NewClientPipe(&ungreeted{r: bufio.NewReaderSize(out, 64<<10)}, in,

@@ -39,6 +39,7 @@ type script struct {
 	sess  *ssh.Session
 	in    io.WriteCloser
 	out   *bufio.Reader
+	limit *io.LimitedReader // of out
 	nonce string
 	eof   func() // ends stdin
 	end   func() // frees the session and stops watching the context
@@ -48,6 +49,11 @@ type script struct {
 // script starts body, whose last line runs call, with vars set. Once ctx ends the script reads
 // the end of its stdin, and a second later its session is closed.
 func (h *host) script(ctx context.Context, body, call string, vars ...variable) (*script, error) {
+	return h.scriptWithin(ctx, scriptTime, body, call, vars...)
+}
+
+// scriptWithin is script with another limit to the time that it may take; 0 is none.
+func (h *host) scriptWithin(ctx context.Context, most time.Duration, body, call string, vars ...variable) (*script, error) {
 	s := &script{nonce: "spore-" + rand.Text(), ctx: ctx}
 	text, err := s.text(body, call, vars)
 	if err != nil {
@@ -62,7 +68,10 @@ func (h *host) script(ctx context.Context, body, call string, vars ...variable) 
 		release()
 		return nil, err
 	}
-	limit, cancel := context.WithTimeout(ctx, scriptTime)
+	limit, cancel := context.WithCancel(ctx)
+	if most > 0 {
+		limit, cancel = context.WithTimeout(ctx, most)
+	}
 	stop := context.AfterFunc(limit, func() {
 		s.eof()
 		time.AfterFunc(scriptGrace, release)
@@ -99,7 +108,8 @@ func (s *script) start(text string) error {
 	if err != nil {
 		return err
 	}
-	s.out = bufio.NewReader(io.LimitReader(out, maxScriptOutput))
+	s.limit = &io.LimitedReader{R: out, N: maxScriptOutput}
+	s.out = bufio.NewReader(s.limit)
 	s.sess.Stderr = io.Discard
 	if err := s.sess.Start("/bin/sh -s"); err != nil {
 		return err
@@ -127,6 +137,9 @@ func (s *script) next() (key, value string, err error) {
 		}
 	}
 }
+
+// allow lets the script print so many bytes more.
+func (s *script) allow(n int64) { s.limit.N += n }
 
 // tell answers the script.
 func (s *script) tell(line string) error {
