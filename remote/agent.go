@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"io"
 	"path"
 	"strings"
 	"sync"
@@ -15,8 +14,7 @@ import (
 // attached to it.
 type agent struct {
 	attached bool
-	sess     *ssh.Session
-	in       io.WriteCloser
+	cmd      *command
 	free     func()
 	say      chan []byte   // what to write to stdin next; nil closes it
 	ready    chan struct{} // closed when the first line of its own has come
@@ -33,55 +31,28 @@ func recorded(run string, argv []string) []string {
 
 // launch starts argv on the host. stdin is written at once.
 func (s *Session) launch(ctx context.Context, h *host, argv []string, stdin []byte, attached bool) (*agent, error) {
-	line, err := Quote(argv...)
+	cmd, err := h.command(ctx, argv...)
 	if err != nil {
 		return nil, err
 	}
-	sess, release, err := h.session(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unpin := h.pin()
+	unpin := h.pin(cmd.sessions)
 	a := &agent{
 		attached: attached,
-		sess:     sess,
+		cmd:      cmd,
 		free: func() {
-			release()
+			cmd.free()
 			unpin()
 		},
 		say:   make(chan []byte, 2),
 		ready: make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	if err := s.start(a, line); err != nil {
-		a.free()
-		return nil, err
-	}
 	if len(stdin) > 0 {
 		a.say <- stdin
 	}
-	return a, nil
-}
-
-func (s *Session) start(a *agent, line string) error {
-	out, err := a.sess.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	errOut, err := a.sess.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if a.in, err = a.sess.StdinPipe(); err != nil {
-		return err
-	}
-	// exec, so that the agent is the very process that sshd started, whatever the login shell.
-	if err := a.sess.Start("exec " + line); err != nil {
-		return err
-	}
 	s.wg.Go(func() { a.write(s) })
-	s.wg.Go(func() { a.relay(s, out, errOut) })
-	return nil
+	s.wg.Go(func() { a.relay(s) })
+	return a, nil
 }
 
 // write feeds stdin, in order, without making anybody wait for an agent that does not read.
@@ -90,10 +61,10 @@ func (a *agent) write(s *Session) {
 		select {
 		case p := <-a.say:
 			if p == nil {
-				a.in.Close()
+				a.cmd.in.Close()
 				return
 			}
-			n, err := a.in.Write(p)
+			n, err := a.cmd.in.Write(p)
 			s.sent.Add(int64(n))
 			if err != nil {
 				return
@@ -105,13 +76,13 @@ func (a *agent) write(s *Session) {
 }
 
 // relay passes lines on until the agent has ended.
-func (a *agent) relay(s *Session, out, errOut io.Reader) {
+func (a *agent) relay(s *Session) {
 	defer close(a.done)
 	defer a.free()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		own := false
-		eachLine(out, maxLine, func(line string) {
+		eachLine(a.cmd.out, maxLine, func(line string) {
 			if !own && strings.HasPrefix(line, s.o.Marker) {
 				own = true
 				close(a.ready)
@@ -122,13 +93,13 @@ func (a *agent) relay(s *Session, out, errOut io.Reader) {
 		})
 	})
 	wg.Go(func() {
-		eachLine(errOut, maxLine, func(line string) {
+		eachLine(a.cmd.errs, maxLine, func(line string) {
 			a.tail.add(line)
 			s.report(s.o.Stderr, line)
 		})
 	})
 	wg.Wait()
-	a.err = a.sess.Wait()
+	a.err = a.cmd.wait()
 }
 
 // stop asks it to end. It is called once.
@@ -145,7 +116,7 @@ func (a *agent) kill() {
 	select {
 	case <-a.done:
 	default:
-		a.sess.Signal(ssh.SIGKILL)
+		a.cmd.kill()
 		a.free()
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/yamux"
-	"golang.org/x/crypto/ssh"
 )
 
 const (
@@ -105,24 +104,20 @@ type bridge struct {
 
 // openBridge starts the helper and waits for its hello.
 func (s *Session) openBridge(ctx context.Context, h *host, argv []string) (*bridge, error) {
-	line, err := Quote(argv...)
+	cmd, err := h.command(ctx, argv...)
 	if err != nil {
 		return nil, err
 	}
-	sess, release, err := h.session(ctx)
-	if err != nil {
-		return nil, err
-	}
-	unpin := h.pin()
+	unpin := h.pin(cmd.sessions)
 	end := func() {
-		release()
+		cmd.free()
 		unpin()
 	}
-	stop := context.AfterFunc(ctx, release)
+	stop := context.AfterFunc(ctx, cmd.free)
 	defer stop()
-	timer := time.AfterFunc(bridgeOpens, release)
+	timer := time.AfterFunc(bridgeOpens, cmd.free)
 	defer timer.Stop()
-	stream, err := startBridge(sess, line)
+	stream, err := awaitHello(cmd)
 	if err != nil {
 		end()
 		return nil, err
@@ -135,24 +130,13 @@ func (s *Session) openBridge(ctx context.Context, h *host, argv []string) (*brid
 	return &bridge{mux: mux, close: end}, nil
 }
 
-func startBridge(sess *ssh.Session, line string) (io.ReadWriteCloser, error) {
-	in, err := sess.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := sess.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	sess.Stderr = io.Discard
-	if err := sess.Start("exec " + line); err != nil {
-		return nil, err
-	}
-	r := bufio.NewReader(out)
+func awaitHello(cmd *command) (io.ReadWriteCloser, error) {
+	go io.Copy(io.Discard, cmd.errs)
+	r := bufio.NewReader(cmd.out)
 	for read := 0; read < maxHello; {
 		text, err := r.ReadString('\n')
 		if strings.TrimRight(text, "\r\n") == bridgeHello {
-			return helperStream{r, in, sess}, nil
+			return helperStream{r, cmd}, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the helper on the host ended early: %w", err)
@@ -179,11 +163,13 @@ func (b *bridge) Close() error {
 // A helperStream is the helper's stdout and stdin.
 type helperStream struct {
 	io.Reader
-	io.WriteCloser
-	sess *ssh.Session
+	cmd *command
 }
 
+func (h helperStream) Write(p []byte) (int, error) { return h.cmd.in.Write(p) }
+
 func (h helperStream) Close() error {
-	h.WriteCloser.Close()
-	return h.sess.Close()
+	err := h.cmd.in.Close()
+	h.cmd.free()
+	return err
 }

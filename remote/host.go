@@ -179,10 +179,10 @@ func (h *host) signal() {
 	h.changed = make(chan struct{})
 }
 
-// pin says that the caller's session lasts as long as the agent; the result takes that back.
-func (h *host) pin() func() {
-	h.count(&h.pinned, 1)
-	return sync.OnceFunc(func() { h.count(&h.pinned, -1) })
+// pin says that n of the caller's sessions last as long as the agent; the result takes that back.
+func (h *host) pin(n int) func() {
+	h.count(&h.pinned, n)
+	return sync.OnceFunc(func() { h.count(&h.pinned, -n) })
 }
 
 // sftp returns the connection's one SFTP client, opened when first asked for; release it after use.

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 )
 
 //go:embed probe.sh
@@ -34,10 +32,10 @@ const (
 type variable struct{ name, value string }
 
 // A script is a POSIX shell script that runs on the host. The login shell sees the words
-// "/bin/sh -s" and nothing else, so it may be any shell.
+// "exec /bin/sh -s" and nothing else, so it may be any shell.
 type script struct {
-	sess  *ssh.Session
-	in    io.WriteCloser
+	cmd   *command
+	in    io.Writer
 	out   *bufio.Reader
 	limit *io.LimitedReader // of out
 	nonce string
@@ -59,13 +57,11 @@ func (h *host) scriptWithin(ctx context.Context, most time.Duration, body, call 
 	if err != nil {
 		return nil, err
 	}
-	sess, release, err := h.session(ctx)
-	if err != nil {
+	if s.cmd, err = h.command(ctx, "/bin/sh", "-s"); err != nil {
 		return nil, err
 	}
-	s.sess = sess
 	if err := s.start(text); err != nil {
-		release()
+		s.cmd.free()
 		return nil, err
 	}
 	limit, cancel := context.WithCancel(ctx)
@@ -74,12 +70,12 @@ func (h *host) scriptWithin(ctx context.Context, most time.Duration, body, call 
 	}
 	stop := context.AfterFunc(limit, func() {
 		s.eof()
-		time.AfterFunc(scriptGrace, release)
+		time.AfterFunc(scriptGrace, s.cmd.free)
 	})
 	s.end = sync.OnceFunc(func() {
 		stop()
 		cancel()
-		release()
+		s.cmd.free()
 	})
 	return s, nil
 }
@@ -99,22 +95,11 @@ func (s *script) text(body, call string, vars []variable) (string, error) {
 }
 
 func (s *script) start(text string) error {
-	var err error
-	if s.in, err = s.sess.StdinPipe(); err != nil {
-		return err
-	}
-	s.eof = sync.OnceFunc(func() { s.in.Close() })
-	out, err := s.sess.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	s.limit = &io.LimitedReader{R: out, N: maxScriptOutput}
+	s.in, s.eof = s.cmd.in, sync.OnceFunc(func() { s.cmd.in.Close() })
+	s.limit = &io.LimitedReader{R: s.cmd.out, N: maxScriptOutput}
 	s.out = bufio.NewReader(s.limit)
-	s.sess.Stderr = io.Discard
-	if err := s.sess.Start("/bin/sh -s"); err != nil {
-		return err
-	}
-	_, err = io.WriteString(s.in, text)
+	go io.Copy(io.Discard, s.cmd.errs)
+	_, err := io.WriteString(s.in, text)
 	return err
 }
 
@@ -155,7 +140,7 @@ func (s *script) finish() {
 	go func() {
 		defer close(ended)
 		io.Copy(io.Discard, s.out)
-		s.sess.Wait()
+		s.cmd.wait()
 	}()
 	timer := time.NewTimer(scriptGrace)
 	defer timer.Stop()
