@@ -101,6 +101,48 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+// TestAllKilled leaves a dead agent's directory to the next run, which clears it.
+func TestAllKilled(t *testing.T) {
+	s := play(t, 1)
+	h := s.hosts[0]
+	file := s.save("a.yaml", graph(h.Name, h.Name, "hello"))
+	p := s.start("--remote", file)
+	p.converged()
+	pid := s.agent(h)
+	p.signal(syscall.SIGSTOP) // it must not bring up another
+	s.on(h, "kill", "-9", pid)
+	s.kill(p)
+	s.start("--remote", file, "--converged-timeout", "0").wait(0)
+	if left := s.on(h, "sh", "-c", "ls -d /var/lib/spore/run-* 2>/dev/null || true"); left != "" {
+		t.Errorf("left: %s", left)
+	}
+}
+
+// TestHostCrashed ends a host as a power cut would, and starts it again.
+func TestHostCrashed(t *testing.T) {
+	s := play(t, 2, "/run/", "/var/log/", "/var/lib/systemd/") // what a boot writes
+	a, b := s.hosts[0], s.hosts[1]
+	p := s.start(s.pair("hello")...)
+	p.converged()
+	if err := a.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.write(b, "/srv/own", "somebody else")
+	s.holds(b, "/srv/own", b.Name+" alone: hello")
+	s.write(a, "/srv/own", "somebody else")
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.says(a.Name, "agent restarted")
+	s.holds(a, "/srv/own", a.Name+" alone: hello")
+	p.converged()
+	s.exchanged("hello")
+	recaps := p.stop()
+	for _, h := range s.hosts {
+		state(t, recaps, h.Name, view.StateConverged)
+	}
+}
+
 // kill kills an initiator, and takes away what it then cannot.
 func (s *scene) kill(p *process) {
 	s.Helper()

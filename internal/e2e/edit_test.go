@@ -103,3 +103,36 @@ resources:
 	state(t, p.stop(), h.Name, view.StateConverged)
 	p.quiet()
 }
+
+// TestEditRights has edits bring exports and collections that the hosts, and their rights in the
+// store, did not begin with, and take them away again.
+func TestEditRights(t *testing.T) {
+	s := play(t, 2)
+	a, b := s.hosts[0], s.hosts[1]
+	plain := func(h string) string {
+		return "graph: plain\nremote: " + h + "\nresources:\n  file:\n  - name: /srv/plain\n    content: plain\n"
+	}
+	p := s.start("--remote", s.save(a.Name+".yaml", plain(a.Name)), "--remote", s.save(b.Name+".yaml", plain(b.Name)))
+	p.converged()
+	s.pair("first")
+	s.holds(a, "/srv/shared-"+b.Name, "first")
+	s.holds(b, "/srv/shared-"+a.Name, "first")
+	p.converged()
+	s.exchanged("first")
+
+	s.save(a.Name+".yaml", plain(a.Name)) // exports nothing any more, and lets b's go
+	s.await("host "+b.Name+" lets go of what is not exported any more", func() bool {
+		s.on(b, "rm", "-f", "/srv/shared-"+a.Name)
+		s.write(b, "/srv/own", "somebody else")
+		s.holds(b, "/srv/own", b.Name+" alone: first")
+		return read(b, "/srv/shared-"+a.Name) == ""
+	})
+	recaps := p.stop()
+	if r := state(t, recaps, a.Name, view.StateConverged); r.OK != 1 {
+		t.Errorf("host %s: recap %+v, want 1 ok", a.Name, r.Counts)
+	}
+	if r := state(t, recaps, b.Name, view.StateConverged); r.OK != 2 {
+		t.Errorf("host %s: recap %+v, want 2 ok", b.Name, r.Counts)
+	}
+	p.quiet()
+}

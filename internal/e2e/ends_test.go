@@ -63,18 +63,22 @@ resources:
 	}
 }
 
-// TestInterruptUnreachable ends a run while a host cannot be reached: the second ^C waits for nobody.
+// TestInterruptUnreachable ends runs while a host cannot be reached: an orderly end gives up after
+// some time, and the second ^C waits for nobody. The host's agent ends by itself.
 func TestInterruptUnreachable(t *testing.T) {
 	s := play(t, 2)
 	lost := s.hosts[0]
-	p := s.start(append(s.pair("hello"), "--orphan-timeout", "1s")...)
-	p.converged()
-	s.cut(lost)
-	p.signal(os.Interrupt)
-	p.signal(os.Interrupt)
-	p.wait(130)
-	s.heal(lost)
-	s.await("the agent that was cut off ends by itself", func() bool { return len(s.agents(lost)) == 0 })
+	for _, signals := range [][]os.Signal{{os.Interrupt}, {os.Interrupt, os.Interrupt}} {
+		p := s.start(append(s.pair("hello"), "--orphan-timeout", "1s")...)
+		p.converged()
+		s.cut(lost)
+		for _, sig := range signals {
+			p.signal(sig)
+		}
+		p.wait(130)
+		s.heal(lost)
+		s.await("the agent that was cut off ends", func() bool { return len(s.agents(lost)) == 0 })
+	}
 }
 
 // TestConvergedAtOnce ends a run at the moment of convergence. One host is there well before the

@@ -69,6 +69,10 @@ func (g *ground) open() (err error) {
 	g.binary = filepath.Join(g.dir, "spore")
 	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", g.binary, "spore/cmd/spore")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if raced {
+		build = exec.Command("go", "build", "-race", "-o", g.binary, "spore/cmd/spore")
+		build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the binary: %w\n%s", err, out)
 	}
