@@ -13,10 +13,6 @@ import (
 func (s *Session) leave(h *host, err error) error {
 	killed := s.alive
 	failed := s.sweep(h, false)
-	if errors.Is(failed, ErrOneSession) {
-		h.close()
-		failed = s.sweepAnew()
-	}
 	if failed != nil {
 		s.warn("%v", atStep(StepClean, failed))
 		return cmp.Or(err, atStep(StepClean, failed))
@@ -26,22 +22,6 @@ func (s *Session) leave(h *host, err error) error {
 	}
 	s.at, s.alive = nil, false
 	return err
-}
-
-// sweepAnew sweeps over a connection of its own, where an agent that does not end occupies the
-// only session of the first: sshd ignores signals for root.
-func (s *Session) sweepAnew() error {
-	ctx, cancel := context.WithTimeout(context.Background(), endTime)
-	defer cancel()
-	c, err := s.dialer.Dial(ctx, s.target)
-	if err != nil {
-		return fmt.Errorf("%w (%w)", ErrNotCleaned, err)
-	}
-	h := newHost(c.Client, c.Close)
-	defer h.close()
-	stop := context.AfterFunc(ctx, func() { h.closer() })
-	defer stop()
-	return s.sweep(h, false)
 }
 
 // sweep kills the agent if one may be living, and unless keep is set removes the session's

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
+
+	"spore/remote/dial"
 )
 
 const (
@@ -22,11 +24,13 @@ const (
 )
 
 // A host hands out the sessions of one SSH connection. Where sshd refuses a further session it
-// waits for one of ours to end, and gives up an idle SFTP session for it.
+// waits for one of ours to end, gives up an idle SFTP session for it, and where none will come
+// makes another connection.
 type host struct {
 	client *ssh.Client
 	closer func() error
-	dead   chan struct{} // closed when the connection is gone
+	dial   func(context.Context) (*dial.Client, error) // makes another connection
+	dead   chan struct{}                               // closed when a connection is gone, and with it all
 
 	opening chan struct{} // holds a token while the SFTP session is being opened
 
@@ -39,18 +43,22 @@ type host struct {
 	users   int    // of files
 	noFiles error  // why there is no SFTP
 	discard func() // ends files
+	more    []*dial.Client
+	ended   bool // no more connections are made
 }
 
-func newHost(client *ssh.Client, closer func() error) *host {
+func newHost(client *ssh.Client, closer func() error, dial func(context.Context) (*dial.Client, error)) *host {
 	h := &host{
 		client:  client,
 		closer:  closer,
+		dial:    dial,
 		dead:    make(chan struct{}),
 		opening: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
 	go func() {
 		client.Wait()
+		h.narrow()
 		close(h.dead)
 	}()
 	return h
@@ -105,7 +113,7 @@ func (h *host) session(ctx context.Context) (*ssh.Session, func(), error) {
 	refusedSince := time.Time{}
 	for {
 		h.count(&h.open, 1)
-		sess, err := h.client.NewSession()
+		sess, err := h.newSession()
 		if err == nil {
 			return sess, sync.OnceFunc(func() {
 				sess.Close()
@@ -139,7 +147,7 @@ func (h *host) yield(ctx context.Context, since time.Time, refused *ssh.OpenChan
 	var poll <-chan time.Time
 	if busy == 0 {
 		if time.Since(since) > freeing {
-			return fmt.Errorf("%w: %s", ErrOneSession, Clean(refused.Message))
+			return h.widen(ctx, refused)
 		}
 		timer := time.NewTimer(freeingPoll)
 		defer timer.Stop()

@@ -212,9 +212,22 @@ func TestOneSessionHost(t *testing.T) {
 	r := newRig(t, sshtest.Options{MaxSessions: 1})
 	j := r.start(r.options())
 	j.waitLine("agent: store says got from the host", 1)
-	if err := j.Push(t.Context(), text("graph.yaml", "new")); !errors.Is(err, ErrOneSession) {
-		t.Errorf("Push: %v, want %v", err, ErrOneSession)
+	must(t, j.Push(t.Context(), text("graph.yaml", "new")))
+	if n := r.server.Connections(); n != 2 {
+		t.Errorf("%d connections were made, want 2", n)
 	}
+	j.stopped()
+	r.wantOnlyCache()
+}
+
+// Where nothing is forwarded the way to the store takes a session as well.
+func TestOneSessionAndNoForwarding(t *testing.T) {
+	r := newRig(t, sshtest.Options{MaxSessions: 1, NoTCPForward: true, NoSFTP: true})
+	j := r.start(r.options())
+	j.waitLine("agent: store says got from the host", 1)
+	must(t, j.Push(t.Context(), text("graph.yaml", "new")))
+	r.server.DropAll()
+	waitEvent[Reattached](j, 1)
 	j.stopped()
 	r.wantOnlyCache()
 }
