@@ -128,6 +128,9 @@ func (f *runFlags) check() error {
 // start runs until ctx is done, or something else ends it, tells sink how it ended, and returns the
 // exit code.
 func (f *runFlags) start(ctx, kill context.Context, s stdio, sink view.Sink) (int, error) {
+	defer context.AfterFunc(ctx, func() {
+		sink.Emit(view.Record{Time: time.Now(), Type: view.Link, Message: "interrupted: ending in order; a second ^C ends at once"})
+	})()
 	code, err := f.converge(ctx, kill, s, sink)
 	end := view.Record{Time: time.Now(), Type: view.End, Exit: &code}
 	if err != nil {

@@ -43,8 +43,21 @@ func (v *text) state(c *Recap) string {
 	}
 	words := paint(s, c.State).render(v.o.ColourRecap)
 	if c.Error != "" {
-		first, _, _ := strings.Cut(c.Error, "\n")
-		words += ": " + Clean(first)
+		words += ": " + brief(c.Error)
 	}
 	return words
+}
+
+// brief is the beginning of an error that was told in full already.
+func brief(text string) string {
+	const most = 80 // characters
+	text, _, more := strings.Cut(text, "\n")
+	runes := []rune(Clean(text))
+	if len(runes) > most {
+		runes, more = runes[:most], true
+	}
+	if more {
+		return string(runes) + " …"
+	}
+	return string(runes)
 }

@@ -91,11 +91,13 @@ func TestRecap(t *testing.T) {
 	out, _ := shown(TextOptions{},
 		recapOf("a", StateConverged, "", engine.Counts{Total: 3, OK: 3, Changed: 1}),
 		recapOf("long.example", StateFailed, "exec/x: no\x1b[2J\nmore of it", engine.Counts{Total: 3, OK: 1, Failed: 1, Skipped: 1}),
+		recapOf("far", StateUnreachable, strings.Repeat("é", 81), engine.Counts{}),
 		Record{Type: End})
 	want := "" +
 		"HOST          OK  CHANGED  FAILED  SKIPPED  SENT     TIME   STATE\n" +
 		"a             3   1        0       0        3.0 MiB  1.23s  converged\n" +
-		"long.example  1   0        1       1        3.0 MiB  1.23s  failed: exec/x: no�[2J\n"
+		"long.example  1   0        1       1        3.0 MiB  1.23s  failed: exec/x: no�[2J …\n" +
+		"far           0   0        0       0        3.0 MiB  1.23s  unreachable: " + strings.Repeat("é", 80) + " …\n"
 	if out != want {
 		t.Errorf("got\n%s, want\n%s", out, want)
 	}
