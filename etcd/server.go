@@ -137,7 +137,8 @@ func listening(config *embed.Config) (network, address string, err error) {
 	if u.Scheme != "unixs" {
 		return "tcp", u.Host, nil
 	}
-	return "unix", u.Path, os.Chmod(u.Path, 0o600)
+	err = errors.Join(os.Chmod(u.Path, 0o600), os.Chmod(config.ListenClientHttpUrls[0].Path, 0o600))
+	return "unix", u.Path, err
 }
 
 // Dial opens a connection to the listener, for a tunnel to carry.

@@ -159,8 +159,9 @@ func TestWritesOfAnOutageAreMadeAfterIt(t *testing.T) {
 	}
 	l.heal()
 	found.wait(t, "the export is seen", func(f []string) bool { return len(f) == 1 })
+	waitLink(t, a, true)
 	if !a.Connected() {
-		t.Error("not connected, yet something came")
+		t.Error("the link is up, but not connected")
 	}
 }
 
