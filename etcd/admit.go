@@ -12,9 +12,7 @@ import (
 )
 
 // Grants are what a host may do beside reading its graph and writing its own report. Everything
-// else in the store is closed to it, another's lease included. What etcd leaves open to every user
-// shows and changes no key: listing the members and their state, getting leases, and ending a
-// lease, if its number is known, under which nothing is written.
+// else in the store is closed to it, another's lease included; see the guard.
 type Grants struct {
 	Exports  []string // kinds it may export
 	Collects []string // kinds of which it may read all exports

@@ -122,33 +122,6 @@ func TestAHostMayDoWhatItIsGrantedAndNoMore(t *testing.T) {
 	}
 }
 
-// What etcd lets everybody do who has a certificate. None of it shows or changes a key.
-func TestWhatEveryHostMayDo(t *testing.T) {
-	s := startServer(t)
-	a := dial(t, admit(t, s, "a", Grants{Exports: []string{"file"}}))
-	if err := a.Export(t.Context(), exports("file", "x")); err != nil {
-		t.Fatal(err)
-	}
-	b := raw(t, admit(t, s, "b", Grants{}))
-	empty, err := a.etcd.Grant(t.Context(), 60)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, do := range map[string]func() error{
-		"list members": func() error { _, err := b.MemberList(t.Context()); return err },
-		"ask status":   func() error { _, err := b.Status(t.Context(), s.Endpoint()); return err },
-		"get a lease":  func() error { _, err := b.Grant(t.Context(), 60); return err },
-		"end a lease that holds nothing": func() error {
-			_, err := b.Revoke(t.Context(), empty.ID)
-			return err
-		},
-	} {
-		if err := do(); err != nil {
-			t.Errorf("%s: %v (if this is denied now, say so in the documentation)", what, err)
-		}
-	}
-}
-
 func TestGrantsChange(t *testing.T) {
 	s := startServer(t)
 	o := admit(t, s, "b", Grants{Exports: []string{"old"}, Collects: []string{"old"}, Keys: []string{"old"}})

@@ -38,7 +38,9 @@ func serverConfig(streams context.Context, o ServerOptions, a *authority, logger
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "10m"
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
-	c.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.ChainStreamInterceptor(endWith(streams))}
+	c.GRPCAdditionalServerOptions = []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(guardCall), grpc.ChainStreamInterceptor(guardStream, endWith(streams)),
+	}
 
 	// With a listener of its own for HTTP, the other one speaks gRPC alone and without a detour.
 	grpcURL, httpURL, err := clientURLs(o.Dir)

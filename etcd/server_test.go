@@ -226,6 +226,7 @@ func TestExternalStore(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
+	config.GRPCAdditionalServerOptions = nil // it has users of its own
 	config.ListenClientUrls = []url.URL{{Scheme: "https", Host: address}}
 	config.AdvertiseClientUrls, config.ListenClientHttpUrls = config.ListenClientUrls, nil
 	if config.ClientTLSInfo, err = tlsInfo(dir, "external", a, a.peer); err != nil { // it names the address
