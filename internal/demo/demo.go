@@ -4,7 +4,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -63,28 +62,21 @@ func (d *Demo) Play(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	d.say("spore run --remote a.yaml --remote b.yaml")
-	converged, ended := make(chan struct{}, 1), make(chan error, 1)
+	ended := make(chan error, 1)
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	go func() {
-		ended <- d.Run(run, graphs, func(r view.Record) {
-			if r.Type == view.Converged {
-				select {
-				case converged <- struct{}{}:
-				default:
-				}
-			}
-		})
-	}()
-	select {
-	case <-converged:
-	case err := <-ended:
-		return errors.Join(errors.New("the run ended before it had converged"), err)
+	g := newGauge()
+	go func() { ended <- d.Run(run, graphs, g.hear) }()
+	if err := g.wait(ctx, ended); err != nil {
+		return err
 	}
 	if err := d.show("hello from b"); err != nil {
 		return err
 	}
 	if err := d.edit(ctx, graphs[1]); err != nil {
+		return err
+	}
+	if err := g.wait(ctx, ended); err != nil {
 		return err
 	}
 	d.say("^C")
