@@ -54,6 +54,7 @@ func Run(ctx context.Context, o Options) (engine.Counts, error) {
 	if err := runner.Swap(o.Manifest.Program, 0); err != nil {
 		return engine.Counts{}, err
 	}
+	last := &standing{runner: runner}
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { runner.Run(ctx); return ctx.Err() })
 	if o.Client != nil {
@@ -64,13 +65,35 @@ func Run(ctx context.Context, o Options) (engine.Counts, error) {
 		if o.Edits != nil {
 			tasks.Go(func() error { return followEdits(ctx, o, runner) })
 		}
-		tasks.Go(func() error { return lasted(ctx, o, runner) })
+		tasks.Go(func() error { return lasted(ctx, o, last) })
 	}
 	err := tasks.Wait()
 	if errors.Is(err, errLasted) || errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return runner.Status().Counts, err
+	return last.counts(), err
+}
+
+// A standing remembers how a host stood when it was last settled: at its end, work that is cancelled,
+// such as the check after a repair, must not make it look worse.
+type standing struct {
+	runner  *engine.Runner
+	settled *engine.Status
+}
+
+func (s *standing) ask() bool {
+	now := s.runner.Status()
+	if now.Settled {
+		s.settled = &now
+	}
+	return now.Settled
+}
+
+func (s *standing) counts() engine.Counts {
+	if now := s.runner.Status(); s.settled == nil || s.settled.Revision != now.Revision {
+		return now.Counts
+	}
+	return s.settled.Counts
 }
 
 func (o Options) world() engine.World {
@@ -84,11 +107,11 @@ func (o Options) world() engine.World {
 var errLasted = errors.New("settled for long enough")
 
 // lasted waits until a host without a store has been settled for the time-out.
-func lasted(ctx context.Context, o Options, r *engine.Runner) error {
+func lasted(ctx context.Context, o Options, s *standing) error {
 	wait := settle.Wait{
-		For: o.Timeout, Grace: dither, Changed: r.Moved(), Is: func() bool { return r.Status().Settled },
+		For: o.Timeout, Grace: dither, Changed: s.runner.Moved(), Is: s.ask,
 		Seen: func(settled bool) {
-			if settled && r.Status().Counts.Failed == 0 {
+			if settled && s.settled.Counts.Failed == 0 {
 				o.Sink.Emit(view.Record{Time: time.Now(), Type: view.Converged})
 			}
 		},
