@@ -6,7 +6,7 @@ umask 077
 set -f
 unset CDPATH
 LC_ALL=C
-PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 export LC_ALL PATH
 nl='
 '

@@ -47,7 +47,7 @@ func (s *Session) take(ctx context.Context, h *host, c cargo) (sent int64, err e
 	}
 	key, value, err := sc.next()
 	if err == nil && key != "ready" {
-		err = errors.New("the host left out what was asked for")
+		err = c.judge(key, value)
 	}
 	if err != nil {
 		sc.finish()
@@ -99,7 +99,7 @@ func (c cargo) judge(key, value string) error {
 	case "failed":
 		room, why, _ := strings.Cut(value, " ")
 		err := fmt.Errorf("write %s: %s", c.part, Clean(why))
-		if kb, e := strconv.ParseUint(room, 10, 53); e == nil && kb<<10 < tightDisk {
+		if kb, e := strconv.ParseUint(room, 10, 53); e == nil && kb<<10 < uint64(max(c.size, tightDisk)) {
 			return &DiskFullError{Path: c.part, Free: kb << 10, Err: err}
 		}
 		return err

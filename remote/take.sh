@@ -6,7 +6,7 @@ umask 077
 set -f
 unset CDPATH
 LC_ALL=C
-PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 export LC_ALL PATH
 
 say() { printf '%s %s %s\n' "$nonce" "$1" "$2"; }
@@ -56,6 +56,8 @@ main() {
 	[ -z "$zip" ] || command -v gzip >/dev/null 2>&1 || zip=
 	[ -z "$resume" ] || mkdir -p "${part%/*}"
 	claim
+	kb=$(free)
+	[ "$kb" -ge $(((size - at * block) / 1024)) ] || { say failed "$kb there is too little room"; rm -f "$part"; return; }
 	say ready "$at $zip"
 	why=$(receive 2>&1) || {
 		kb=$(free)

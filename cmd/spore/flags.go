@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // seconds is a flag that takes bare seconds or a Go duration.
@@ -33,3 +36,41 @@ func (s *seconds) Set(text string) error {
 
 // Type implements pflag.Value.
 func (s *seconds) Type() string { return "duration" }
+
+// bandwidth is a flag that takes bytes a second, with K, M or G after them for the binary multiples.
+type bandwidth int64
+
+func (b *bandwidth) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+// Set implements pflag.Value.
+func (b *bandwidth) Set(text string) error {
+	number, unit := text, int64(1)
+	if n := len(text); n > 0 {
+		if i := strings.IndexByte("KMG", text[n-1]&^0x20); i >= 0 {
+			number, unit = text[:n-1], 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseFloat(number, 64)
+	// A block of a host's disk is the least that makes sense; the most is what is surely no limit.
+	if err != nil || !(n*float64(unit) >= 512 && n*float64(unit) <= 1<<50) {
+		return fmt.Errorf("%q is no number of bytes a second, 512 or more, such as 800K or 1.5M", text)
+	}
+	*b = bandwidth(n * float64(unit))
+	return nil
+}
+
+// Type implements pflag.Value.
+func (b *bandwidth) Type() string { return "rate" }
+
+// limiter returns what keeps to the bandwidth; nil when there is no limit.
+func (b bandwidth) limiter() *rate.Limiter {
+	if b == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(b), int(min(max(b/10, 512), 64<<10))) // of a tenth of a second
+}

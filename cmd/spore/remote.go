@@ -41,7 +41,7 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 	outcome, err := fleet.Run(ctx, kill, fleet.Options{
 		Hosts: hosts, Kinds: r.kinds, Dialer: r.dialer(), Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
 		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
-		Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
+		Bandwidth: r.bwlimit.limiter(), Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
 		Timeout: time.Duration(r.converged), Orphan: time.Duration(r.orphan), StopBound: stopBound, Log: r.log, Sink: r.sink,
 	})
 	for _, h := range outcome.Recaps {

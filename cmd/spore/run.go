@@ -25,6 +25,7 @@ type runFlags struct {
 	noServer                bool
 	depth                   int
 	cconns                  int
+	bwlimit                 bandwidth
 	noCaching               bool
 	prefix, tmpPrefix       string
 	converged               seconds
@@ -73,6 +74,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "the same as --log-level debug")
 	fl.IntVar(&f.cconns, "cconns", 20, "how many hosts to set up at once")
+	fl.Var(&f.bwlimit, "bwlimit", "send no more bytes a second than this to all hosts together, such as 800K or 1.5M; of binaries and files, not of what the hosts tell each other")
 	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
 	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
 	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")

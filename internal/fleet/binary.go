@@ -67,5 +67,6 @@ func hash(path string) (remote.Binary, error) {
 	}
 	return remote.Binary{
 		Path: path, SHA256: hex.EncodeToString(sha.Sum(nil)), BLAKE2b: hex.EncodeToString(blake.Sum(nil)), Size: n,
+		Parcel: remote.NewParcel(path, n),
 	}, nil
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"spore/engine"
 	"spore/engine/manifest"
 	"spore/etcd"
@@ -30,6 +32,8 @@ type Options struct {
 	Noop           bool
 	LogLevel       slog.Level // of the agents
 	Owner          string     // who runs this, as user@machine
+	// Bandwidth limits what is sent to all hosts together; nil does not.
+	Bandwidth *rate.Limiter
 	// Executable returns the binary for a host of that system.
 	Executable func(goos, goarch string) (remote.Binary, error)
 	// Store opens the store that the hosts share.

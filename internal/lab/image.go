@@ -18,10 +18,11 @@ import (
 const suite = "bookworm"
 
 // packages is what a host has beyond Debian's minimal base. python3 is there for the benchmarks
-// that compare with Ansible, libpam-systemd for Options.Logind.
+// that compare with Ansible, libpam-systemd for Options.Logind, tcsh and busybox-static for tests
+// of hosts whose shell is one of these.
 var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "openssh-sftp-server",
-	"sudo", "iproute2", "procps", "python3",
+	"sudo", "iproute2", "procps", "python3", "tcsh", "busybox-static",
 }
 
 // masked units cost start-up time, wake-ups or inotify instances and serve nothing in a lab.
