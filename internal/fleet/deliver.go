@@ -9,8 +9,13 @@ import (
 	"spore/remote"
 )
 
-// again is the wait after an edit that could not be brought to a host.
-const again = 2 * time.Second
+const (
+	// again is the wait after an edit that could not be brought to a host.
+	again = 2 * time.Second
+	// courtesy is how long the hosts have their network and CPUs to themselves after an edit, before
+	// what nobody waits for follows.
+	courtesy = 200 * time.Millisecond
+)
 
 // want has the host get m, in place of what it may be getting now.
 func (m *member) want(next *manifest.Manifest) {
@@ -80,28 +85,44 @@ func (m *member) bringEdit(ctx context.Context, session *remote.Session, has map
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 1)
-	go func() { done <- m.update(ctx, session, has, next) }()
-	var err error
+	go func() {
+		err := m.update(ctx, session, has, next)
+		if err == nil {
+			m.delivered(next)
+			err = m.follow(ctx, session, next)
+		}
+		done <- err
+	}()
 	select {
-	case err = <-done:
+	case err := <-done:
+		return err
 	case <-m.edited:
 		cancel(errSuperseded)
 		<-done
 		m.note()
 		return errSuperseded
 	}
-	if err != nil {
-		return err
-	}
+}
+
+// delivered notes that the host has next.
+func (m *member) delivered(next *manifest.Manifest) {
 	m.mu.Lock()
 	m.behind = m.wanted != next
 	m.mu.Unlock()
 	m.fleet.poke()
-	return nil
 }
 
-// update makes the host have next: files first, since the graph needs them, the graph's own last,
-// which only an agent that starts anew will read.
+// follow brings the graph's own file to the host, which only an agent that starts anew will read.
+func (m *member) follow(ctx context.Context, s *remote.Session, next *manifest.Manifest) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(courtesy):
+		return s.Push(ctx, graphFile(next))
+	}
+}
+
+// update makes the host have next: files first, since the graph needs them.
 func (m *member) update(ctx context.Context, s *remote.Session, has map[string]manifest.File, next *manifest.Manifest) error {
 	d := compare(has, next.Files)
 	for _, f := range d.changed { // it may or may not come about
@@ -123,9 +144,6 @@ func (m *member) update(ctx context.Context, s *remote.Session, has map[string]m
 	}
 	if err == nil {
 		err = m.put(ctx, next)
-	}
-	if err == nil {
-		err = s.Push(ctx, graphFile(next))
 	}
 	if err != nil {
 		return err
