@@ -23,10 +23,22 @@ type agent struct {
 	tail     tail
 }
 
+// begins is the line of stderr after which it is the agent's. What login scripts print in front of
+// that, and in front of the marker on stdout, is not; it may lack the end of its last line.
+const begins = "spore-begins-1"
+
 // recorded makes of argv a command line that first writes the process id down in the run
 // directory, for clean.sh, and starts nothing if that directory has been taken away meanwhile.
 func recorded(run string, argv []string) []string {
-	return append([]string{"/bin/sh", "-c", `(umask 077; echo $$ >"$0") && exec "$@"`, path.Join(run, "pid")}, argv...)
+	return begun(`(umask 077; echo $$ >"$0") && `, path.Join(run, "pid"), argv)
+}
+
+// begun makes of argv a command line that first says on both streams that they begin, after what
+// the shell does with arg. The agent gets a PATH, should the host have set none.
+func begun(first, arg string, argv []string) []string {
+	const rest = `echo && echo >&2 && echo ` + begins + ` >&2 && ` +
+		`PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin} && export PATH && exec "$@"`
+	return append([]string{"/bin/sh", "-c", first + rest, arg}, argv...)
 }
 
 // launch starts argv on the host. stdin is written at once.
@@ -93,9 +105,18 @@ func (a *agent) relay(s *Session) {
 		})
 	})
 	wg.Go(func() {
+		own := false
 		eachLine(a.cmd.errs, maxLine, func(line string) {
-			a.tail.add(line)
-			s.report(s.o.Stderr, line)
+			switch {
+			case own:
+				a.tail.add(line)
+				s.report(s.o.Stderr, line)
+			case line == begins:
+				own = true
+				a.tail.clear()
+			default:
+				a.tail.add(line) // the reason, should nothing follow
+			}
 		})
 	})
 	wg.Wait()

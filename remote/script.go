@@ -42,6 +42,7 @@ type script struct {
 	eof   func() // ends stdin
 	end   func() // frees the session and stops watching the context
 	ctx   context.Context
+	said  string // what it said last that is not ours
 }
 
 // script starts body, whose last line runs call, with vars set. Once ctx ends the script reads
@@ -100,6 +101,9 @@ func (s *script) start(text string) error {
 	s.out = bufio.NewReader(s.limit)
 	go io.Copy(io.Discard, s.cmd.errs)
 	_, err := io.WriteString(s.in, text)
+	if err == io.EOF { // it has ended: next will tell
+		return nil
+	}
 	return err
 }
 
@@ -115,12 +119,23 @@ func (s *script) next() (key, value string, err error) {
 			if s.ctx.Err() != nil {
 				return "", "", context.Cause(s.ctx)
 			}
-			return "", "", errors.New("the host ended the script early: it needs a POSIX /bin/sh")
+			return "", "", s.early()
+		}
+		if text := Clean(line); text != "" {
+			s.said = text
 		}
 		if err != nil {
 			return "", "", err
 		}
 	}
+}
+
+// early is the error of a script that has ended without its last word.
+func (s *script) early() error {
+	if s.said != "" {
+		return fmt.Errorf("the host ended the script early (it says %q): it needs a POSIX /bin/sh", s.said)
+	}
+	return errors.New("the host ended the script early: it needs a POSIX /bin/sh")
 }
 
 // allow lets the script print so many bytes more.

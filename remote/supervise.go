@@ -139,7 +139,7 @@ func (s *Session) round(ctx context.Context, h *host) error {
 // begin attaches to the living agent, or starts one.
 func (s *Session) begin(ctx context.Context, h *host, p Paths) (*agent, error) {
 	if s.alive && s.o.Attach != nil {
-		a, err := s.launch(ctx, h, s.o.Attach(p), nil, true)
+		a, err := s.launch(ctx, h, begun("", "sh", s.o.Attach(p)), nil, true)
 		return a, atStep(StepAttach, err)
 	}
 	if s.alive {
