@@ -38,17 +38,7 @@ func play(t *testing.T, n int, ours ...string) *scene {
 	g := enter(t)
 	s := &scene{T: t, ground: g, hosts: g.take(n), ours: ours}
 	t.Cleanup(func() { g.give(s.hosts) })
-	dir, err := os.MkdirTemp("", "spore-e2e-") // short: there will be sockets in it
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	for name, path := range map[string]*string{"graphs": &s.graphs, "home": &s.home, "tmp": &s.tmp} {
-		*path = filepath.Join(dir, name)
-		if err := os.Mkdir(*path, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.furnish()
 	for _, h := range s.hosts {
 		before, err := h.Snapshot(t.Context())
 		if err != nil {
@@ -58,6 +48,22 @@ func play(t *testing.T, n int, ours ...string) *scene {
 	}
 	t.Cleanup(func() { s.tidy() })
 	return s
+}
+
+// furnish makes the scene's directories.
+func (s *scene) furnish() {
+	s.Helper()
+	dir, err := os.MkdirTemp("", "spore-e2e-") // short: there will be sockets in it
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { os.RemoveAll(dir) })
+	for name, path := range map[string]*string{"graphs": &s.graphs, "home": &s.home, "tmp": &s.tmp} {
+		*path = filepath.Join(dir, name)
+		if err := os.Mkdir(*path, 0o700); err != nil {
+			s.Fatal(err)
+		}
+	}
 }
 
 // clean checks that the host is what it was, and makes it so for the next test.
