@@ -20,6 +20,9 @@ type command struct {
 
 // command starts argv, which nothing but newlines and NUL bytes can do any harm in.
 func (h *host) command(ctx context.Context, argv ...string) (*command, error) {
+	if h.foreign() {
+		return h.become.command(ctx, h, argv)
+	}
 	line, err := Quote(argv...)
 	if err != nil {
 		return nil, err

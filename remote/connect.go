@@ -23,7 +23,9 @@ func (s *Session) connect(ctx context.Context) (*host, error) {
 		c, err := s.dialer.Dial(ctx, s.target)
 		if err == nil {
 			s.event(Connected{})
-			return newHost(c.Client, c.Close, func(ctx context.Context) (*dial.Client, error) { return s.dialer.Dial(ctx, s.target) }), nil
+			h := newHost(c.Client, c.Close, func(ctx context.Context) (*dial.Client, error) { return s.dialer.Dial(ctx, s.target) })
+			h.become = s.become
+			return h, nil
 		}
 		if ctx.Err() != nil {
 			return nil, atStep(StepConnect, context.Cause(ctx))

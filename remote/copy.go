@@ -32,6 +32,9 @@ type copier interface {
 
 // copier returns what puts files on the host; release it after use.
 func (s *Session) copier(ctx context.Context, h *host) (c copier, release func(), err error) {
+	if h.foreign() { // SFTP's files would be of who logs in
+		return execCopier{s, h}, func() {}, nil
+	}
 	client, release, err := h.sftp(ctx)
 	if errors.Is(err, errNoSFTP) {
 		return execCopier{s, h}, func() {}, nil

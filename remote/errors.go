@@ -12,6 +12,7 @@ type Step string
 // The steps, as they appear in front of errors.
 const (
 	StepConnect Step = "connect"
+	StepBecome  Step = "become"
 	StepProbe   Step = "probe"
 	StepBinary  Step = "copy binary"
 	StepFiles   Step = "copy files"

@@ -30,6 +30,7 @@ type host struct {
 	client *ssh.Client
 	closer func() error
 	dial   func(context.Context) (*dial.Client, error) // makes another connection
+	become *becomer                                    // nil if everything runs as who logs in
 	dead   chan struct{}                               // closed when a connection is gone, and with it all
 
 	opening chan struct{} // holds a token while the SFTP session is being opened

@@ -53,6 +53,8 @@ type Options struct {
 	TmpPrefix string // where run directories live instead
 	NoCache   bool   // keep the executable in the run directory, so that nothing stays behind
 
+	// Become says as whom everything runs on the host; nil is as who logs in.
+	Become *Become
 	// Executable returns the executable for a host of that system, in the words of GOOS and GOARCH.
 	Executable func(goos, goarch string) (Binary, error)
 	// Files are copied into the run directory before the agent starts.
@@ -108,6 +110,9 @@ func (o Options) withDefaults() Options {
 func (o Options) check() error {
 	if o.Executable == nil || o.Args == nil || o.Marker == "" {
 		return errors.New("check options: Executable, Args and Marker are required")
+	}
+	if err := o.Become.check(); err != nil {
+		return err
 	}
 	for _, f := range o.Files {
 		if err := f.check(); err != nil {

@@ -16,6 +16,7 @@ type Session struct {
 	target dial.Target
 	dialer Dialer
 	o      Options
+	become *becomer // nil if everything runs as who logs in
 
 	sent     atomic.Int64
 	speaking sync.Mutex // held while one of the reporting functions runs
@@ -67,6 +68,7 @@ func New(target dial.Target, d Dialer, o Options) *Session {
 		target: target,
 		dialer: d,
 		o:      o.withDefaults(),
+		become: newBecomer(o.Become, target.Name()),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		files:  slices.Clone(o.Files),

@@ -67,6 +67,9 @@ func (s *Session) known(h *host) (run string, err error) {
 
 // warmUp opens the SFTP session while the probe is under way. Whoever needs it reports what failed.
 func (s *Session) warmUp(ctx context.Context, h *host) {
+	if h.foreign() {
+		return
+	}
 	if _, release, err := h.sftp(ctx); err == nil {
 		release()
 	}

@@ -27,13 +27,16 @@ type tunnel interface {
 // loopback port forwarded by sshd, else a helper's stdin and stdout, once the executable is
 // installed. It returns the address on the host.
 func (s *Session) openTunnel(ctx context.Context, h *host, p *place, installed <-chan struct{}) (tunnel, string, error) {
-	t, errUnix := h.client.ListenUnix(p.store())
-	if errUnix == nil {
-		return t, "unix://" + p.store(), nil
+	if h.foreign() {
+		return s.openForeign(ctx, h, p, installed)
 	}
-	t, port, errTCP := s.listenTCP(ctx, h)
-	if errTCP == nil {
-		return t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
+	l, errUnix := h.client.ListenUnix(p.store())
+	if errUnix == nil {
+		return l, "unix://" + p.store(), nil
+	}
+	t, store, err := s.openPort(ctx, h)
+	if err == nil {
+		return t, store, nil
 	}
 	if h.gone() {
 		return nil, "", errDropped
@@ -45,6 +48,15 @@ func (s *Session) openTunnel(ctx context.Context, h *host, p *place, installed <
 	if s.o.Bridge == nil {
 		return nil, "", denied
 	}
+	t, store, err = s.openHelper(ctx, h, p, installed)
+	if err != nil {
+		return nil, "", fmt.Errorf("%w, and over stdin and stdout: %w", denied, err)
+	}
+	return t, store, nil
+}
+
+// openHelper offers the store over a helper's stdin and stdout.
+func (s *Session) openHelper(ctx context.Context, h *host, p *place, installed <-chan struct{}) (tunnel, string, error) {
 	select {
 	case <-installed:
 	case <-ctx.Done():
@@ -52,9 +64,18 @@ func (s *Session) openTunnel(ctx context.Context, h *host, p *place, installed <
 	}
 	b, err := s.openBridge(ctx, h, s.o.Bridge(Paths{Binary: p.path, Run: p.run, Store: "unix://" + p.store()}))
 	if err != nil {
-		return nil, "", fmt.Errorf("%w, and over stdin and stdout: %w", denied, err)
+		return nil, "", err
 	}
 	return b, "unix://" + p.store(), nil
+}
+
+// openPort offers the store on a loopback port.
+func (s *Session) openPort(ctx context.Context, h *host) (tunnel, string, error) {
+	t, port, err := s.listenTCP(ctx, h)
+	if err != nil {
+		return nil, "", err
+	}
+	return t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), nil
 }
 
 // listenTCP asks for a loopback port, after a reconnection for the one of before, which the

@@ -92,7 +92,7 @@ func (m *methods) canAsk(what string) bool {
 	if m.login.env.vault.prompt != nil && !m.login.settings.batch {
 		return true
 	}
-	m.login.note(fmt.Sprintf("%s is needed, and %v", what, errNoPrompt))
+	m.login.note(fmt.Sprintf("%s is needed, and %v", what, ErrNoPrompt))
 	return false
 }
 
@@ -165,7 +165,7 @@ func (m *methods) answer(_, instruction string, texts []string, echos []bool) ([
 		return []string{p}, err
 	}
 	if !m.canAsk("an answer to " + printable(texts[0])) {
-		return nil, errNoPrompt
+		return nil, ErrNoPrompt
 	}
 	l := m.login
 	questions := make([]Question, len(texts))

@@ -147,7 +147,7 @@ func (k *keyring) open(ctx context.Context, f *keyFile, ask func(again bool) (st
 		return signer, err
 	}
 	if ask == nil {
-		return nil, fmt.Errorf("key %s needs its passphrase, and %w", f.path, errNoPrompt)
+		return nil, fmt.Errorf("key %s needs its passphrase, and %w", f.path, ErrNoPrompt)
 	}
 	unlock, err := k.vault.lock(ctx)
 	if err != nil {

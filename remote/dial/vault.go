@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// errNoPrompt says that only a person could go on, and that none may be asked.
-var errNoPrompt = errors.New("asking is off (--no-input, BatchMode or no terminal)")
+// ErrNoPrompt says that only a person could go on, and that none may be asked.
+var ErrNoPrompt = errors.New("asking is off (--no-input, BatchMode or no terminal)")
 
 // A vault asks a person, one question at a time, and remembers the answers that serve more than
 // one host: a password once per user name, a passphrase once per key. It lives in memory only.
