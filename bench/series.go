@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -16,28 +18,46 @@ type series []time.Duration
 // quantile returns the smallest time that a share q of the runs did not exceed.
 func (s series) quantile(q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(s))
-	i := int(q*float64(len(sorted)) + 0.999999)
-	return sorted[min(max(i, 1), len(sorted))-1]
+	i := int(math.Ceil(q * float64(len(sorted))))
+	return sorted[max(i, 1)-1]
 }
 
 func (s series) median() time.Duration { return s.quantile(0.5) }
 
+// String gives the median, and the smallest and largest in the median's unit.
 func (s series) String() string {
 	if len(s) == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%s (%s–%s)", short(s.median()), short(slices.Min(s)), short(slices.Max(s)))
+	unit := unitOf(s.median())
+	return fmt.Sprintf("%s %s (%s–%s)", unit.format(s.median()), unit.name,
+		unit.format(slices.Min(s)), unit.format(slices.Max(s)))
 }
 
-// short prints three digits.
 func short(d time.Duration) string {
+	unit := unitOf(d)
+	return unit.format(d) + " " + unit.name
+}
+
+// A unit says how to print a time.
+type unit struct {
+	name   string
+	size   time.Duration
+	digits int // behind the point
+}
+
+func unitOf(d time.Duration) unit {
 	switch {
 	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1000)
+		return unit{"ms", time.Millisecond, 1}
 	case d < time.Second:
-		return fmt.Sprintf("%.0f ms", d.Seconds()*1000)
+		return unit{"ms", time.Millisecond, 0}
 	}
-	return fmt.Sprintf("%.2f s", d.Seconds())
+	return unit{"s", time.Second, 2}
+}
+
+func (u unit) format(d time.Duration) string {
+	return strconv.FormatFloat(float64(d)/float64(u.size), 'f', u.digits, 64)
 }
 
 // A contestant is one way to do a job. Its preparation is not timed.
