@@ -26,11 +26,12 @@ const (
 	joe      = "joe"
 	noHashes = "for t in b2sum sha256sum shasum openssl sha256; do rm -f /usr/bin/$t; done"
 	// busybox leaves no program of Debian's that busybox has as well, nor another shell.
-	busybox = `for p in $(busybox --list); do
+	busybox = `usermod -s /bin/sh root; rm /bin/bash
+for p in $(busybox --list); do
 	case $p in su|login|passwd|ip|pgrep|pkill|busybox) continue ;; esac
 	f=$(command -v $p) && [ -f "$f" ] && doomed="$doomed $f"
 done
-for f in $doomed /bin/sh /bin/bash; do busybox ln -sf /bin/busybox $f; done
+for f in $doomed /bin/sh; do busybox ln -sf /bin/busybox $f; done
 for f in b2sum openssl flock; do busybox rm -f /usr/bin/$f; done`
 )
 
