@@ -50,12 +50,17 @@ func (b *bench) writeJob() (graph string, err error) {
 	return graph, os.WriteFile(graph, []byte(b.job()), 0o644)
 }
 
+// entry is a file of the graph, which comes after its directory.
+func entry(name, content string) string {
+	return fmt.Sprintf("  - {name: /%s/%s, content: %q, require: [file//%s/]}\n", target, name, content, target)
+}
+
 // job is the text of the graph.
 func (b *bench) job() string {
 	var g strings.Builder
 	fmt.Fprintf(&g, "graph: bench\nremote: [%s]\nresources:\n  file:\n  - name: /%s/\n", strings.Join(b.names(), ", "), target)
 	for i := range files {
-		fmt.Fprintf(&g, "  - {name: /%s/%s, content: %q}\n", target, name(i), content(i))
+		g.WriteString(entry(name(i), content(i)))
 	}
 	return g.String()
 }

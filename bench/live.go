@@ -50,7 +50,7 @@ func (b *bench) live(ctx context.Context) (err error) {
 
 // edit saves the graph as editors do, with this content for the file called live.
 func (b *bench) edit(graph, text string) error {
-	job := b.job() + fmt.Sprintf("  - {name: /%s/live, content: %q}\n", target, text)
+	job := b.job() + entry("live", text)
 	if err := os.WriteFile(graph+"~", []byte(job), 0o600); err != nil {
 		return err
 	}
