@@ -11,7 +11,6 @@ import (
 	"spore/engine/manifest"
 	"spore/internal/fleet"
 	"spore/internal/view"
-	"spore/remote"
 	"spore/remote/dial"
 )
 
@@ -34,12 +33,17 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 		}
 		store = fleet.External(r.seeds, c)
 	}
+	dialer := r.dialer()
+	become, err := r.become.options(dialer)
+	if err != nil {
+		return 0, err
+	}
 	binaries, err := fleet.Binaries()
 	if err != nil {
 		return 0, err
 	}
 	outcome, err := fleet.Run(ctx, kill, fleet.Options{
-		Hosts: hosts, Kinds: r.kinds, Dialer: r.dialer(), Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
+		Hosts: hosts, Kinds: r.kinds, Dialer: dialer, Become: become, Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
 		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
 		Bandwidth: r.bwlimit.limiter(), Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
 		Timeout: time.Duration(r.converged), Orphan: time.Duration(r.orphan), StopBound: stopBound, Log: r.log, Sink: r.sink,
@@ -77,7 +81,7 @@ func readable(config string) error {
 	return f.Close()
 }
 
-func (r *runner) dialer() remote.Dialer {
+func (r *runner) dialer() *dial.Dialer {
 	d := &dial.Dialer{Config: r.sshConfig, AcceptNew: r.acceptNew, Log: r.log}
 	if r.noInput {
 		return d

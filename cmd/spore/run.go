@@ -34,6 +34,7 @@ type runFlags struct {
 	logLevel                string
 	sshConfig               string
 	acceptNew, noInput      bool
+	become                  becomeFlags
 	connectTimeout, orphan  seconds
 	credentials, dir, owner string
 }
@@ -78,6 +79,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
 	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
 	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")
+	f.become.register(fl)
 	fl.Var(&f.connectTimeout, "connect-timeout", "how long to try to reach a host for the first time")
 	fl.BoolVar(&f.noCaching, "no-caching", false, "leave not even the binary on the hosts")
 	fl.StringVar(&f.prefix, "prefix", "", "the `DIR` on the hosts for the cached binary and all else, %h in it being the host's name; found by itself if not given")
@@ -92,6 +94,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.owner, "owner", "", "`WHO` started this agent, for others to read")
 	c.MarkFlagsMutuallyExclusive("remote", "file")
 	c.MarkFlagsMutuallyExclusive("remote", "hostname")
+	c.MarkFlagsMutuallyExclusive("file", "become")
 	c.MarkFlagsOneRequired("remote", "file")
 }
 
@@ -122,6 +125,9 @@ func (f *runFlags) check() error {
 		return errors.New("--no-server needs --seeds: where the store is")
 	case f.file != "" && len(f.seeds) > 0 && f.converged != never:
 		return errors.New("--converged-timeout does not go with --file and --seeds: one host cannot tell when the others have converged")
+	}
+	if err := f.become.check(); err != nil {
+		return err
 	}
 	_, err := f.level()
 	return err

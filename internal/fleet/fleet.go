@@ -23,7 +23,8 @@ type Options struct {
 	Hosts       []Host
 	Kinds       engine.Kinds
 	Dialer      remote.Dialer
-	Concurrency int // hosts that are being connected to and set up at once
+	Become      *remote.Become // as whom all runs on the hosts; nil is as who logs in
+	Concurrency int            // hosts that are being connected to and set up at once
 	// ConnectTimeout bounds the attempts to reach a host for the first time.
 	ConnectTimeout time.Duration
 	Prefix         string
