@@ -185,3 +185,44 @@ func TestTwoInitiators(t *testing.T) {
 	state(t, first.stop(), a.Name, view.StateConverged)
 	first.quiet()
 }
+
+// TestSimultaneous has two runs come to a host at the same moment: whoever is refused is told why,
+// and one at least is served.
+func TestSimultaneous(t *testing.T) {
+	s := play(t, 1)
+	h := s.hosts[0]
+	file := s.save("a.yaml", graph(h.Name, h.Name, "hello"))
+	for range 3 {
+		var runs []*process
+		for range 2 {
+			runs = append(runs, s.start("--remote", file, "--converged-timeout", "0"))
+		}
+		served := 0
+		for _, p := range runs {
+			code, recaps := p.end()
+			switch r := recaps[h.Name]; {
+			case code == 0:
+				served++
+			case code != 4 || !strings.Contains(r.Error, "another run manages this host"):
+				t.Errorf("%s: exit code %d, %s: %s", p.name, code, r.State, r.Error)
+			}
+		}
+		if served == 0 {
+			t.Errorf("neither was served")
+		}
+	}
+}
+
+// TestHungAgent ends a run whose agent does not react to anything any more.
+func TestHungAgent(t *testing.T) {
+	s := play(t, 1)
+	h := s.hosts[0]
+	p := s.start("--remote", s.save("a.yaml", graph(h.Name, h.Name, "hello")))
+	p.converged()
+	s.on(h, "kill", "-STOP", s.agent(h))
+	p.signal(os.Interrupt)
+	p.wait(130)
+	if agents := s.agents(h); len(agents) > 0 {
+		t.Errorf("agent %v lives on", agents)
+	}
+}

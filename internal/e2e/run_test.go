@@ -174,13 +174,20 @@ func (p *process) signal(sig os.Signal) {
 // wait waits for the end, which has to be with this exit code, and returns the hosts' recaps.
 func (p *process) wait(code int) map[string]view.Recap {
 	p.s.Helper()
+	got, recaps := p.end()
+	if got != code {
+		p.s.Fatalf("%s: exit code %d, want %d", p.name, got, code)
+	}
+	return recaps
+}
+
+// end waits for the end and returns the exit code and the hosts' recaps.
+func (p *process) end() (int, map[string]view.Recap) {
+	p.s.Helper()
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
 		p.s.Fatalf("%s: it does not end", p.name)
-	}
-	if got := p.cmd.ProcessState.ExitCode(); got != code {
-		p.s.Fatalf("%s: exit code %d, want %d", p.name, got, code)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -190,7 +197,7 @@ func (p *process) wait(code int) map[string]view.Recap {
 			recaps[r.Host] = *r.Recap
 		}
 	}
-	return recaps
+	return p.cmd.ProcessState.ExitCode(), recaps
 }
 
 // stop ends the run as ^C does.
