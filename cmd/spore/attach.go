@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +22,12 @@ output, and command lines from standard input to it. It ends with the agent, wit
 means that no agent runs there. An initiator uses it after a connection was lost.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			code, err := agent.Attach(c.Context(), args[0], since, s.in, s.out, version())
+			dir, err := filepath.Abs(args[0])
+			if err != nil {
+				return err
+			}
+			_ = os.Chdir(dir) // so that the path of its socket is short; if it is not there, no agent is
+			code, err := agent.Attach(c.Context(), dir, since, s.in, s.out, version())
 			if errors.Is(err, agent.ErrNoAgent) {
 				return &exitError{agent.ExitNoAgent, err}
 			}

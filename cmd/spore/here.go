@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -89,6 +90,20 @@ func readCredentials(path string, in io.Reader) (c etcd.Credentials, err error) 
 	return c, nil
 }
 
+// enter makes the private directory the working directory: paths of sockets in it are short then.
+func (f *runFlags) enter() (err error) {
+	if f.file, err = filepath.Abs(f.file); err == nil {
+		f.dir, err = filepath.Abs(f.dir)
+	}
+	if err == nil {
+		err = os.Chdir(f.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("enter private directory: %w", err)
+	}
+	return nil
+}
+
 // serve is the agent that an initiator starts.
 func (f *runFlags) serve(ctx context.Context, s stdio) error {
 	level, err := f.level()
@@ -100,6 +115,9 @@ func (f *runFlags) serve(ctx context.Context, s stdio) error {
 	// A connection that goes away must not take the agent along. The signals are caught rather than
 	// ignored: what is ignored stays so in the commands that resources start.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
+	if err := f.enter(); err != nil {
+		return err
+	}
 	vault := &agent.Vault{Dir: f.dir}
 	b := newBehaviour(slog.New(slog.DiscardHandler))
 	defer b.hub.Close()

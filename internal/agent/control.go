@@ -22,6 +22,18 @@ const (
 	lockFile   = "lock"
 )
 
+// socketPath returns the path of an agent's control socket, relative to the working directory if that
+// is shorter: the paths of sockets can have about a hundred characters only.
+func socketPath(dir string) string {
+	path := filepath.Join(dir, socketFile)
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, path); err == nil && len(rel) < len(path) {
+			return rel
+		}
+	}
+	return path
+}
+
 // StopLine is the line that ends an agent, on its standard input or that of an attach.
 const StopLine = `{"command":"stop"}`
 
@@ -54,7 +66,7 @@ type control struct {
 
 // listenControl serves the control socket in dir, which is private to the user, until it is closed.
 func listenControl(ctx context.Context, dir string, j *journal, stop func(), yield func() bool) (*control, error) {
-	path := filepath.Join(dir, socketFile)
+	path := socketPath(dir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen for attach: %w", err)
 	}
@@ -115,7 +127,7 @@ var ErrNoAgent = errors.New("no agent is running there")
 // Attach relays the records of the agent in dir to out, those after since first, and the command
 // lines of in to it, until the agent ends. It returns the agent's exit code.
 func Attach(ctx context.Context, dir string, since int64, in io.Reader, out io.Writer, version string) (int, error) {
-	conn, err := net.Dial("unix", filepath.Join(dir, socketFile))
+	conn, err := net.Dial("unix", socketPath(dir))
 	if err != nil {
 		return 0, fmt.Errorf("attach to agent in %s: %w", dir, ErrNoAgent)
 	}

@@ -192,3 +192,20 @@ func TestYieldIsAnswered(t *testing.T) {
 		t.Error("nobody yields")
 	}
 }
+
+// The path of a run directory may be longer than that of a socket may be.
+func TestControlInALongPath(t *testing.T) {
+	dir := filepath.Join(shortDir(t), strings.Repeat("long", 40))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	c, err := listenControl(t.Context(), dir, newJournal(), nil, func() bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.listener.Close()
+	if !askToYield(dir) {
+		t.Error("nobody answers")
+	}
+}

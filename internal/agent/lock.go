@@ -147,7 +147,7 @@ func alive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }
 
 // askToYield asks the agent in dir to end if it has lost its initiator.
 func askToYield(dir string) bool {
-	conn, err := net.DialTimeout("unix", filepath.Join(dir, socketFile), time.Second)
+	conn, err := net.DialTimeout("unix", socketPath(dir), time.Second)
 	if err != nil {
 		return false
 	}

@@ -160,10 +160,13 @@ func readCredentials(in *bufio.Reader) (c etcd.Credentials, err error) {
 
 // An orphanage ends an agent that has been without the store for too long.
 type orphanage struct {
-	client *etcd.Client
-	after  time.Duration
-	log    *slog.Logger
-	end    context.CancelCauseFunc
+	client interface { // an etcd.Client
+		Connected() bool
+		Link() <-chan bool
+	}
+	after time.Duration
+	log   *slog.Logger
+	end   context.CancelCauseFunc
 }
 
 // yield ends the agent now if it is without the store.

@@ -221,9 +221,10 @@ func TestServeIsTheOnlyOne(t *testing.T) {
 }
 
 func TestOrphanCleansUp(t *testing.T) {
+	t.Parallel() // it waits
 	d, base := newDepot(t), shortDir(t)
 	path := filepath.Join(base, "out")
-	s := serve(t, d, base, "1", fileGraph(path, "one"), 100*time.Millisecond)
+	s := serve(t, d, base, "1", fileGraph(path, "one"), 5*time.Second)
 	d.put(t, fileGraph(path, "one"))
 	d.converged(t)
 	if err := d.server.Close(); err != nil {

@@ -52,7 +52,7 @@ type member struct {
 func (m *member) run(ctx context.Context, ready func()) {
 	defer ready()
 	result, err := m.bring(ctx, ready)
-	if err == nil && result.ExitCode == agent.ExitBusy {
+	if err == nil && result.ExitCode != 0 && m.isFinal(result.ExitCode) {
 		err = errors.New(m.lastWords())
 	}
 	m.mu.Lock()
@@ -63,6 +63,14 @@ func (m *member) run(ctx context.Context, ready func()) {
 		m.log.Error("host failed", "err", err)
 	}
 	m.fleet.poke()
+}
+
+// isFinal reports whether an agent that ended with code would do so again: it has done its job, or has
+// said why it cannot.
+func (m *member) isFinal(code int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return code == 0 || code == agent.ExitBusy || code == agent.ExitError && m.farewell != ""
 }
 
 func (m *member) lastWords() string {
@@ -85,7 +93,7 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 		Dial:  m.dialStore,
 		Args:  m.args, Attach: m.attach, Bridge: bridge,
 		Stdin: known.wait, Marker: view.Marker, StopLine: agent.StopLine,
-		Final:  func(code int) bool { return code == 0 || code == agent.ExitBusy },
+		Final:  m.isFinal,
 		Output: m.output, Stderr: m.stderr,
 		Event: func(e remote.Event) { m.event(e, ready) },
 	})

@@ -216,3 +216,16 @@ func TestBinaries(t *testing.T) {
 		t.Errorf("for a system that there is no binary for: %v", err)
 	}
 }
+
+// An agent that has said why it cannot go on is not started again.
+func TestFinal(t *testing.T) {
+	f, _ := crew(t, "remote: a\n")
+	m := f.members[0]
+	if m.isFinal(1) || m.isFinal(3) || m.isFinal(137) || !m.isFinal(0) || !m.isFinal(75) {
+		t.Error("which ends are final is wrong")
+	}
+	m.output(`{"seq":1,"type":"end","message":"no space left","exit":1}`)
+	if !m.isFinal(1) || m.isFinal(3) {
+		t.Error("an agent that cannot go on is started again")
+	}
+}
