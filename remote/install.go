@@ -37,10 +37,13 @@ func (s *Session) install(ctx context.Context, h *host, p *place, v verdict, why
 // upload streams the executable to the host, where it is verified and then renamed.
 func (s *Session) upload(ctx context.Context, h *host, p *place) error {
 	begin := time.Now()
-	sent, err := s.take(ctx, h, s.cargo(p))
-	if errors.Is(err, errSpoilt) { // as what an earlier attempt has left may do to it
+	c := s.cargo(p)
+	sent, err := s.take(ctx, h, c)
+	for tries := 1; tries < 3 && (errors.Is(err, errSlow) || errors.Is(err, errSpoilt)); tries++ {
+		// Slow: the rest goes compressed. Spoilt, as what an earlier attempt has left may do to it: all again.
+		c.zip, c.hurry = c.zip || errors.Is(err, errSlow), false
 		var more int64
-		more, err = s.take(ctx, h, s.cargo(p))
+		more, err = s.take(ctx, h, c)
 		sent += more
 	}
 	if errors.Is(err, errUnsure) {
@@ -58,7 +61,7 @@ func (s *Session) cargo(p *place) cargo {
 	tell := s.progress(p.binary.Size)
 	return cargo{
 		name: p.path, part: p.partial(), mode: 0o700, size: p.binary.Size, sum: p.binary.SHA256,
-		resume: p.cached(), zip: p.binary.Parcel != nil,
+		resume: true, hurry: p.binary.Parcel != nil,
 		open: func(block int, zipped bool) (io.ReadCloser, error) {
 			if zipped && p.binary.Parcel != nil {
 				return io.NopCloser(p.binary.Parcel.from(block, tell)), nil

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -25,7 +26,8 @@ type cargo struct {
 	size   int64
 	sum    string // SHA-256, to be verified; "" for what need not be
 	resume bool   // part outlives a connection that is lost, and is gone on with
-	zip    bool   // it can come compressed
+	zip    bool   // let it come compressed, if the host can unpack it
+	hurry  bool   // give up with errSlow where that would be faster
 	// open returns the file from the nth block on, compressed or not.
 	open func(block int, zipped bool) (io.ReadCloser, error)
 }
@@ -33,6 +35,7 @@ type cargo struct {
 var (
 	errUnsure = errors.New("the host has no tool to compute a SHA-256 with")
 	errSpoilt = errors.New("it did not arrive as it was sent")
+	errSlow   = errors.New("the way to the host is slow")
 )
 
 // take streams c to the host's shell. errUnsure means that it lies at c.part and is to be verified
@@ -70,16 +73,19 @@ func (s *Session) take(ctx context.Context, h *host, c cargo) (sent int64, err e
 
 // stream sends what the host still needs of c: ready is what the host said of it.
 func (s *Session) stream(ctx context.Context, w io.Writer, c cargo, ready string) (int64, error) {
-	blocks, zipped, _ := strings.Cut(ready, " ")
+	blocks, can, _ := strings.Cut(ready, " ")
 	at, err := strconv.Atoi(blocks)
 	if err != nil || at < 0 || int64(at)*blockSize > c.size {
 		at = 0 // the size that it ends up with will tell
 	}
-	src, err := c.open(at, zipped == "1")
+	src, err := c.open(at, c.zip && can == "1")
 	if err != nil {
 		return 0, err
 	}
 	defer src.Close()
+	if c.hurry && can == "1" {
+		w = &paced{w: w, begin: time.Now()}
+	}
 	n, err := io.Copy(w, &limited{ctx, src, s.o.Bandwidth})
 	s.sent.Add(n)
 	return n, err
@@ -105,6 +111,31 @@ func (c cargo) judge(key, value string) error {
 		return err
 	}
 	return errors.New("the host left out what was asked for")
+}
+
+const (
+	// slow is how many bytes a second make it worth the time of both processors to compress.
+	slow = 6 << 20
+	// inFlight is what sshd lets us send ahead: how fast it goes shows in what is beyond that.
+	inFlight  = 2 << 20
+	paceAfter = 300 * time.Millisecond
+)
+
+// paced is a writer that fails with errSlow when it turns out to be slow.
+type paced struct {
+	w     io.Writer
+	begin time.Time
+	sent  int64
+}
+
+func (p *paced) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.sent += int64(n)
+	took := time.Since(p.begin)
+	if err == nil && took > paceAfter && float64(p.sent-inFlight) < slow*took.Seconds() {
+		err = errSlow
+	}
+	return n, err
 }
 
 // limited is a reader that ends with ctx and gives no more bytes than the bandwidth allows.

@@ -53,12 +53,13 @@ main() {
 	nl='
 '
 	printf '\n'
-	[ -z "$zip" ] || command -v gzip >/dev/null 2>&1 || zip=
+	can=
+	command -v gzip >/dev/null 2>&1 && can=1 || zip=
 	[ -z "$resume" ] || mkdir -p "${part%/*}"
 	claim
 	kb=$(free)
 	[ "$kb" -ge $(((size - at * block) / 1024)) ] || { say failed "$kb there is too little room"; rm -f "$part"; return; }
-	say ready "$at $zip"
+	say ready "$at $can"
 	why=$(receive 2>&1) || {
 		kb=$(free)
 		[ "$kb" -lt 1024 ] && rm -f "$part" || drop
