@@ -28,7 +28,7 @@ func (r *runner) here(ctx context.Context, m *manifest.Manifest) (int, error) {
 	}
 	defer os.RemoveAll(dir)
 	o := agent.Options{
-		Manifest: m, Kinds: r.kinds, Secrets: r.behaviour.secrets, Host: cmp.Or(r.hostname, m.Hostname, hostname()), Dir: dir,
+		Manifest: m, Kinds: r.kinds, Secrets: r.behaviour.secrets, Redact: r.redact, Host: cmp.Or(r.hostname, m.Hostname, hostname()), Dir: dir,
 		Noop: r.noop, Timeout: time.Duration(r.converged), Version: version(), Log: r.log, Sink: r.sink,
 		Edits: func(ctx context.Context, changed func(*manifest.Manifest)) error { return r.edits(ctx, m, changed) },
 	}

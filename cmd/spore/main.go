@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	noDump()
 	os.Exit(Main(context.Background(), os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
 }
 

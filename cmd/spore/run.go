@@ -172,7 +172,7 @@ func (f *runFlags) converge(ctx, kill context.Context, s stdio, sink view.Sink) 
 			fmt.Fprintln(s.err, w)
 		}
 	}
-	r := &runner{runFlags: f, behaviour: b, sink: sink, log: log, level: level, stdio: s}
+	r := &runner{runFlags: f, behaviour: b, sink: sink, log: log, level: level, stdio: s, redact: known.Redact}
 	if f.file != "" {
 		return r.here(ctx, manifests[0])
 	}
@@ -207,9 +207,10 @@ type runner struct {
 	*runFlags
 	behaviour
 	stdio
-	sink  view.Sink
-	log   *slog.Logger
-	level slog.Level
+	sink   view.Sink
+	log    *slog.Logger
+	level  slog.Level
+	redact func(string) string
 }
 
 func (r *runner) edits(ctx context.Context, m *manifest.Manifest, changed func(*manifest.Manifest)) error {

@@ -25,11 +25,14 @@ type Options struct {
 	Kinds    engine.Kinds
 	// Secrets returns what a reference in a graph of the store stands for.
 	Secrets func(dir, reference string) (string, error)
-	Host    string
-	Dir     string       // private directory
-	Client  *etcd.Client // nil: alone, with an exchange of its own
-	Edits   Edits        // followed if Client is nil; may be nil
-	Noop    bool
+	// Redact takes secrets out of what the host reports to the store; nil does nothing. Sink has to
+	// see to that itself.
+	Redact func(string) string
+	Host   string
+	Dir    string       // private directory
+	Client *etcd.Client // nil: alone, with an exchange of its own
+	Edits  Edits        // followed if Client is nil; may be nil
+	Noop   bool
 	// Timeout ends the run when the host has been settled for so long; negative is never.
 	Timeout time.Duration
 	Version string
@@ -43,7 +46,7 @@ type Edits func(ctx context.Context, changed func(*manifest.Manifest)) error
 // Run keeps the host's graph until ctx is done or the time-out has passed, stops what it started,
 // and returns how the host stood.
 func Run(ctx context.Context, o Options) (engine.Counts, error) {
-	failures := newFailures()
+	failures := newFailures(o.Redact)
 	runner := engine.NewRunner(engine.Config{
 		Kinds: o.Kinds, Host: o.Host, World: o.world(), Dir: o.Dir, Noop: o.Noop, Log: o.Log,
 		Observe: func(e engine.Event) {

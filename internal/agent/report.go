@@ -81,15 +81,22 @@ func (p *reporter) tell(ctx context.Context, r etcd.Report) (told bool, later <-
 type failures struct {
 	mu   sync.Mutex
 	text map[engine.ID]string
+
+	redact func(string) string
 }
 
-func newFailures() *failures { return &failures{text: map[engine.ID]string{}} }
+func newFailures(redact func(string) string) *failures {
+	if redact == nil {
+		redact = func(s string) string { return s }
+	}
+	return &failures{text: map[engine.ID]string{}, redact: redact}
+}
 
 func (f *failures) note(e engine.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.State == engine.Failed {
-		f.text[e.Resource] = e.Resource.String() + ": " + e.Err
+		f.text[e.Resource] = e.Resource.String() + ": " + f.redact(e.Err)
 	} else {
 		delete(f.text, e.Resource)
 	}

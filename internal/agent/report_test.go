@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -134,7 +135,7 @@ func TestReportsAgainAfterAnError(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	f := newFailures()
+	f := newFailures(nil)
 	x, y := engine.ID{Kind: "exec", Name: "x"}, engine.ID{Kind: "exec", Name: "y"}
 	f.note(engine.Event{Resource: y, State: engine.Failed, Err: "no"})
 	f.note(engine.Event{Resource: x, State: engine.Failed, Err: "one"})
@@ -146,5 +147,13 @@ func TestFailures(t *testing.T) {
 	f.note(engine.Event{Resource: y, State: engine.Skipped})
 	if got := f.list(); got != nil {
 		t.Errorf("got %v of what has recovered", fmt.Sprint(got))
+	}
+}
+
+func TestFailuresHoldNoSecrets(t *testing.T) {
+	f := newFailures(func(s string) string { return strings.ReplaceAll(s, "hunter22", "********") })
+	f.note(engine.Event{Resource: engine.ID{Kind: "exec", Name: "x"}, State: engine.Failed, Err: "said hunter22"})
+	if got := f.list(); len(got) != 1 || got[0] != "exec/x: said ********" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -50,7 +50,7 @@ func Serve(ctx context.Context, o ServeOptions) int {
 		_ = j.follow(context.WithoutCancel(ctx), 0, func(r view.Record) error { return enc.Encode(r) })
 	}()
 	s := &server{ServeOptions: o, journal: j}
-	s.Sink, s.Secrets = view.Redact(j, o.Vault.Redact), o.Vault.Get
+	s.Sink, s.Secrets, s.Redact = view.Redact(j, o.Vault.Redact), o.Vault.Get, o.Vault.Redact
 	s.Log = view.NewLogger(s.Sink, o.LogLevel)
 	code, err := s.run(ctx)
 	end := view.Record{Time: time.Now(), Type: view.End, Exit: &code}

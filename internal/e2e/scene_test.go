@@ -20,9 +20,10 @@ type scene struct {
 	*testing.T
 	*ground
 	hosts  []*lab.Host
-	graphs string // where the initiator's graph files are
-	home   string // of who starts spore
-	tmp    string // that person's TMPDIR
+	graphs string   // where the initiator's graph files are
+	home   string   // of who starts spore
+	tmp    string   // that person's TMPDIR
+	env    []string // further variables of that person's
 	ours   []string
 }
 
