@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 
 	"golang.org/x/sync/errgroup"
@@ -54,7 +55,7 @@ func (s *Session) setUp(ctx context.Context, h *host) (t tunnel, store string, e
 // script may not have heard that it is to be kept may yet be unmade by it: it is given up.
 func (s *Session) known(h *host) (run string, err error) {
 	if s.at != nil && !s.alive && !s.sure {
-		if err := s.sweep(h, false); err != nil {
+		if err := s.sweep(h, butPartial); err != nil {
 			return "", err
 		}
 		s.at = nil
@@ -81,6 +82,9 @@ func (s *Session) arrive(p *place) {
 		p.made = append(p.made, s.at.made...)
 	}
 	if p.fresh {
+		if s.alive && s.started {
+			s.cause = cmp.Or(s.cause, errGone)
+		}
 		s.copied, s.sure = false, false
 		s.alive = false // whoever lives cannot be found without its directory
 	}

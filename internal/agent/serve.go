@@ -37,8 +37,8 @@ type ServeOptions struct {
 	LogLevel slog.Leveler
 }
 
-// Serve runs an agent until it is told to stop, ctx is done, or it has been without the store for
-// too long; then it takes its directory away. Its records go to Out for as long as that is read and
+// Serve runs an agent until it is told to stop or has been without the store for too long, when it
+// takes its directory away, or until ctx is done. Its records go to Out for as long as that is read and
 // to whoever attaches. Serve returns the exit code, which the last record holds as well.
 func Serve(ctx context.Context, o ServeOptions) int {
 	j := newJournal()
@@ -110,15 +110,18 @@ func (s *server) work(ctx context.Context) (int, error) {
 	if err != nil {
 		return ExitError, err
 	}
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errOrphaned), errors.Is(cause, errYielded):
+	cause := context.Cause(ctx)
+	orphaned := errors.Is(cause, errOrphaned) || errors.Is(cause, errYielded)
+	// What tells an agent to stop may be a late byte of an initiator that has long gone.
+	if orphaned || errors.Is(cause, errStopped) {
 		if err := os.RemoveAll(s.Dir); err != nil {
 			return ExitError, fmt.Errorf("clean up: %w", err)
 		}
-		return ExitOrphaned, cause
-	default:
-		return 0, nil
 	}
+	if orphaned {
+		return ExitOrphaned, cause
+	}
+	return 0, nil
 }
 
 // closeClient revokes the lease, so that what the host exported goes with it. Without the store

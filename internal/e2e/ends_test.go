@@ -25,6 +25,9 @@ func TestInterrupt(t *testing.T) {
 		"after converged": func(r view.Record) bool { return r.Type == view.Converged },
 	} {
 		for _, signals := range [][]os.Signal{{os.Interrupt}, {syscall.SIGTERM}, {os.Interrupt, os.Interrupt}} {
+			for _, h := range s.hosts { // so that there is work
+				s.on(h, "sh", "-c", "rm -f /srv/*")
+			}
 			p := s.start(append(args, "--no-caching")...)
 			p.await(name, stage)
 			for _, sig := range signals {
