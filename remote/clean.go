@@ -12,7 +12,7 @@ import (
 // err, or what failed of that.
 func (s *Session) leave(h *host, err error) error {
 	killed := s.alive
-	failed := s.sweep(h, false)
+	failed := s.sweep(h, everything)
 	if failed != nil {
 		s.warn("%v", atStep(StepClean, failed))
 		return cmp.Or(err, atStep(StepClean, failed))
@@ -24,10 +24,18 @@ func (s *Session) leave(h *host, err error) error {
 	return err
 }
 
-// sweep kills the agent if one may be living, and unless keep is set removes the session's
-// directories. It goes on though the session's own context has ended, until guard cuts the
+// A sweeping says what a sweep takes away.
+type sweeping int
+
+const (
+	everything sweeping = iota
+	butPartial          // all but a partial executable, which is to be gone on with
+	agentOnly           // the agent, and nothing of what lies there
+)
+
+// sweep kills the agent if one may be living, and takes away what it is to. It goes on though the session's own context has ended, until guard cuts the
 // connection.
-func (s *Session) sweep(h *host, keep bool) error {
+func (s *Session) sweep(h *host, what sweeping) error {
 	if s.at == nil {
 		return nil
 	}
@@ -38,11 +46,11 @@ func (s *Session) sweep(h *host, keep bool) error {
 		return err
 	}
 	partial := ""
-	if s.at.cached() {
+	if s.at.cached() && what == everything {
 		partial = s.at.partial()
 	}
 	sc, err := h.script(ctx, cleanScript, "main "+dirs, variable{"run", s.at.run},
-		variable{"kill", flag(s.alive)}, variable{"keep", flag(keep)}, variable{"partial", partial})
+		variable{"kill", flag(s.alive)}, variable{"keep", flag(what == agentOnly)}, variable{"partial", partial})
 	if err != nil {
 		return fmt.Errorf("%w (%w)", ErrNotCleaned, err)
 	}

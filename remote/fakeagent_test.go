@@ -175,18 +175,22 @@ func agentAttach(run string) int {
 }
 
 // program is the executable that sessions copy: a script, padded to several SFTP packets.
-func program(t *testing.T, dir string) Binary {
+func program(t *testing.T, dir string) Binary { return paddedProgram(t, dir, 200<<10) }
+
+// paddedProgram is a program of size bytes at least.
+func paddedProgram(t *testing.T, dir string, size int) Binary {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
 	line, err := Quote(self)
 	must(t, err)
-	text := "#!/bin/sh\nexec " + line + " fake-agent \"$@\"\n" + strings.Repeat("# padding\n", 20<<10)
+	text := "#!/bin/sh\nexec " + line + " fake-agent \"$@\"\n" + strings.Repeat("# padding\n", size/10)
 	path := filepath.Join(dir, "program")
 	must(t, os.WriteFile(path, []byte(text), 0o700))
 	sum, blake := sha256.Sum256([]byte(text)), blake2b.Sum512([]byte(text))
 	return Binary{
 		Path: path, SHA256: hex.EncodeToString(sum[:]), BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
+		Parcel: NewParcel(path, int64(len(text))),
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 // A place is what a session has, or is about to have, on a host.
 type place struct {
 	id       string // 16 characters, random
+	session  string // the same for every place of a session
 	os, arch string
 	prefix   string // where the cache is; "" when none is used
 	run      string // the run directory
@@ -27,8 +28,9 @@ type place struct {
 	path     string // where it is there, or will be
 }
 
-// partial is where the executable lies until it is verified.
-func (p *place) partial() string { return path.Join(path.Dir(p.path), ".spore-"+p.id) }
+// partial is where the executable lies until it is verified; after a lost connection, what is there
+// is gone on with.
+func (p *place) partial() string { return path.Join(path.Dir(p.path), ".spore-"+p.session) }
 
 // cached says that the executable lies in the cache, not in the run directory.
 func (p *place) cached() bool { return path.Dir(p.path) != p.run }
@@ -77,7 +79,7 @@ func (s *Session) probe(ctx context.Context, h *host, old string) (*probe, error
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{script: sc, place: &place{id: id}, noCache: s.o.NoCache}
+	p := &probe{script: sc, place: &place{id: id, session: s.id}, noCache: s.o.NoCache}
 	if err := p.read(s.o.Executable); err != nil {
 		sc.finish()
 		return nil, err

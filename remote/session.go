@@ -2,8 +2,10 @@ package remote
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -13,6 +15,7 @@ import (
 // A Session runs an agent on one host. New makes one, Run runs it, once; the other methods may
 // be called from any goroutine meanwhile.
 type Session struct {
+	id     string // 16 characters, random
 	target dial.Target
 	dialer Dialer
 	o      Options
@@ -65,6 +68,7 @@ type link struct {
 // New returns a Session that is yet to be Run.
 func New(target dial.Target, d Dialer, o Options) *Session {
 	return &Session{
+		id:     strings.ToLower(rand.Text()[:16]),
 		target: target,
 		dialer: d,
 		o:      o.withDefaults(),

@@ -143,7 +143,7 @@ func (s *Session) begin(ctx context.Context, h *host, p Paths) (*agent, error) {
 		return a, atStep(StepAttach, err)
 	}
 	if s.alive {
-		if err := s.sweep(h, true); err != nil {
+		if err := s.sweep(h, agentOnly); err != nil {
 			return nil, atStep(StepAttach, err)
 		}
 		s.alive, s.cause = false, errDropped
