@@ -19,10 +19,10 @@ const suite = "bookworm"
 
 // packages is what a host has beyond Debian's minimal base. python3 is there for the benchmarks
 // that compare with Ansible, libpam-systemd for Options.Logind, tcsh and busybox-static for tests
-// of hosts whose shell is one of these.
+// of hosts whose shell is one of these, sudo and opendoas for those of becoming root.
 var packages = []string{
 	"systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "openssh-sftp-server",
-	"sudo", "iproute2", "procps", "python3", "tcsh", "busybox-static",
+	"sudo", "opendoas", "iproute2", "procps", "python3", "tcsh", "busybox-static",
 }
 
 // masked units cost start-up time, wake-ups or inotify instances and serve nothing in a lab.
