@@ -3,12 +3,29 @@ package view
 import (
 	"fmt"
 	"io"
+	"time"
 )
 
 // progress is the line at the bottom of a terminal while binaries are being copied.
 type progress struct {
-	bytes map[string][2]int64 // by host: done, total
+	bytes map[string]copying // by host
 	drawn bool
+}
+
+// copying is how far a binary is on its way to one host.
+type copying struct {
+	done, total int64
+	first       int64 // what was done when it was first heard of, at since
+	since, last time.Time
+}
+
+// rate is in bytes a second; 0 while it cannot be told.
+func (c copying) rate() float64 {
+	took := c.last.Sub(c.since).Seconds()
+	if took <= 0 {
+		return 0
+	}
+	return float64(c.done-c.first) / took
 }
 
 func (p *progress) set(r Record) {
@@ -16,7 +33,12 @@ func (p *progress) set(r Record) {
 		delete(p.bytes, r.Host)
 		return
 	}
-	p.bytes[r.Host] = [2]int64{r.Done, r.Total}
+	c, ok := p.bytes[r.Host]
+	if !ok || r.Done < c.done {
+		c = copying{first: r.Done, since: r.Time}
+	}
+	c.done, c.total, c.last = r.Done, r.Total, r.Time
+	p.bytes[r.Host] = c
 }
 
 // drop forgets a host to which nothing is being copied any more.
@@ -30,15 +52,20 @@ func (p *progress) draw(w io.Writer) {
 		return
 	}
 	var done, total int64
-	for _, b := range p.bytes {
-		done += b[0]
-		total += b[1]
+	var rate float64
+	for _, c := range p.bytes {
+		done += c.done
+		total += c.total
+		rate += c.rate()
 	}
 	hosts := "hosts"
 	if len(p.bytes) == 1 {
 		hosts = "host"
 	}
 	fmt.Fprintf(w, "\r\x1b[Kcopying to %d %s: %s of %s, %d %%", len(p.bytes), hosts, Bytes(done), Bytes(total), 100*done/max(total, 1))
+	if rate > 0 {
+		fmt.Fprintf(w, ", %s/s", Bytes(int64(rate)))
+	}
 	p.drawn = true
 }
 

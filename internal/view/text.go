@@ -27,7 +27,7 @@ type TextOptions struct {
 
 // NewText returns a view of lines for people.
 func NewText(o TextOptions) Sink {
-	return &text{o: o, progress: progress{bytes: map[string][2]int64{}}}
+	return &text{o: o, progress: progress{bytes: map[string]copying{}}}
 }
 
 type text struct {

@@ -3,6 +3,7 @@ package view
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +155,22 @@ func TestProgress(t *testing.T) {
 	}
 	if _, got := shown(TextOptions{}, at("a", 1, 4)); got != "" {
 		t.Errorf("where there is no terminal: %q", got)
+	}
+}
+
+func TestProgressRate(t *testing.T) {
+	begin := time.Now()
+	at := func(second int, done int64) Record {
+		return Record{Type: Progress, Host: "a", Time: begin.Add(time.Duration(second) * time.Second), Done: done, Total: 64 << 20}
+	}
+	_, got := shown(TextOptions{Terminal: true}, at(0, 2<<20), at(2, 8<<20), at(3, 0), at(4, 1<<20))
+	var rates []string
+	for _, line := range strings.Split(got, "\r\x1b[K") {
+		_, rate, _ := strings.Cut(line, "%")
+		rates = append(rates, rate)
+	}
+	if want := []string{"", "", ", 3.0 MiB/s", "", ", 1.0 MiB/s"}; !slices.Equal(rates, want) {
+		t.Errorf("rates %q, want %q", rates, want)
 	}
 }
 
