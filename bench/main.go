@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -92,7 +93,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		}
 	}()
 	before := load()
-	err = b.measure(ctx)
+	if err = b.measure(ctx); ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	b.table.print(out)
 	fmt.Fprintf(out, "\nEach figure: median (min–max). %s, load average before %s, after %s.\n", machine(), before, load())
 	return err
