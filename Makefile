@@ -9,7 +9,13 @@ FUZZTIME ?= 1m
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: all build demo test race lint bench fuzz docs clean
+# What is released, as GOOS-GOARCH. The oldest processors of each architecture will do.
+PLATFORMS = linux-amd64 linux-arm64 linux-arm freebsd-amd64 darwin-arm64
+RELEASED  = $(PLATFORMS:%=dist/spore-%)
+export GOAMD64 = v1
+export GOARM = 6
+
+.PHONY: all build demo test race lint bench storm fuzz docs release $(RELEASED) clean
 
 all: build
 
@@ -31,6 +37,9 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
+storm: ## 200 light hosts, at once and through one jump host; as root
+	SPORE_STORM=200 $(GO) test -count=1 -timeout 30m -v -run TestStorm ./internal/e2e
+
 bench: build ## ratios against what people have instead, on real hosts; as root
 	$(GO) run ./bench
 
@@ -43,6 +52,13 @@ fuzz: ## each fuzz test for FUZZTIME
 
 docs: ## the parts of docs/ that are made from the code
 	$(GO) test ./cmd/spore -run TestReferences -update
+
+release: $(RELEASED) ## binaries for other systems, with checksums and SBOMs, in dist/; the same from the same sources
+	$(GO) run ./internal/release '$(VERSION)' $(RELEASED)
+
+$(RELEASED): dist/spore-%:
+	GOOS=$(firstword $(subst -, ,$*)) GOARCH=$(lastword $(subst -, ,$*)) \
+		$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS) -buildid=' -o $@ ./cmd/spore
 
 clean:
 	rm -rf bin dist

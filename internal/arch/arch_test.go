@@ -58,6 +58,7 @@ var layers = []layer{
 		"internal/settle", "internal/view",
 	), nil},
 
+	{"internal/release", nothing, nothing},
 	{"internal/sshtest", nothing, nil},
 	{"internal/lab", nothing, nil},
 	{"internal/lab/labtest", only("internal/lab"), nil},
