@@ -31,23 +31,24 @@ ours() {
 	esac
 }
 
-# guarded DIR: nobody but root and this user can put another directory in the place of DIR.
+# guarded PATH...: nobody but root and this user can put something else in the place of what is on
+# the way to PATH: a directory, or a link, of which only the owner counts.
 guarded() {
-	p=${1%/*}
-	set --
-	while [ -n "$p" ]; do
-		set -- "$@" "$p"
-		p=${p%/*}
+	for p; do
+		shift
+		while [ -n "$p" ]; do
+			p=${p%/*}
+			set -- "$@" "${p:-/}"
+		done
 	done
-	[ $# -gt 0 ] || return 0
-	why=$(ls -ldn "$@" | while read -r mode links owner rest; do
+	why=$(ls -ldn "$@" 2>/dev/null | while read -r mode links owner rest; do
 		case $owner in
 		0 | "$uid") ;;
 		*) echo "lies below a directory of uid $owner" ;;
 		esac
 		case $mode in
-		????????w[tT]*) ;;
-		????????w*) echo 'lies below a directory that anyone may change' ;;
+		l* | ?????????[tT]*) ;;
+		?????w* | ????????w*) echo 'lies below a directory that others may change' ;;
 		esac
 	done)
 	why=${why%%"$nl"*}
@@ -88,8 +89,9 @@ usable() {
 			a=${a%/*}
 			[ -n "$a" ] || a=/
 		done
-		why=$(mkdir -p "$dir" 2>&1) && ours "$dir" && dir=$(cd -P "$dir" && pwd -P) &&
-			guarded "$dir" && runs "$dir" && made=$made$new && return 0
+		# Looked at before anything is made, and again after: only then can nobody interfere.
+		guarded "$dir" && why=$(mkdir -p "$dir" 2>&1) && ours "$dir" && p=$dir && dir=$(cd -P "$p" && pwd -P) &&
+			guarded "$p" "$dir" && runs "$dir" && made=$made$new && return 0
 		;;
 	*) why='is not an absolute path' ;;
 	esac

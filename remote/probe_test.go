@@ -40,7 +40,23 @@ func TestRefusedPrefixes(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(home, "open"), 0o700))
 			must(t, os.Chmod(filepath.Join(home, "open"), 0o777))
 			return filepath.Join(home, "open", "dir")
-		}, "anyone may change"},
+		}, "others may change"},
+		"below what a group may change": {func(t *testing.T, home string) string {
+			must(t, os.Mkdir(filepath.Join(home, "open"), 0o700))
+			must(t, os.Chmod(filepath.Join(home, "open"), 0o770))
+			return filepath.Join(home, "open", "deep", "dir")
+		}, "others may change"},
+		"below another's directory": {func(t *testing.T, home string) string {
+			must(t, os.Mkdir(filepath.Join(home, "theirs"), 0o755))
+			give(t, filepath.Join(home, "theirs"))
+			return filepath.Join(home, "theirs", "dir")
+		}, "below a directory of uid 65534"},
+		"by way of another's link": {func(t *testing.T, home string) string {
+			must(t, os.Mkdir(filepath.Join(home, "real"), 0o700))
+			must(t, os.Symlink("real", filepath.Join(home, "link")))
+			give(t, filepath.Join(home, "link"))
+			return filepath.Join(home, "link", "dir")
+		}, "below a directory of uid 65534"},
 		"relative": {func(*testing.T, string) string { return "some/where" }, "is not an absolute path"},
 		"root":     {func(*testing.T, string) string { return "/" }, "is not a clean path"},
 		"virtual":  {func(*testing.T, string) string { return "/proc/spore" }, ""},
@@ -63,6 +79,49 @@ func TestRefusedPrefixes(t *testing.T) {
 				t.Errorf("the host holds %q, held %q", after, before)
 			}
 		})
+	}
+}
+
+// give makes a file another user's, which takes root.
+func give(t *testing.T, path string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away takes root")
+	}
+	must(t, os.Lchown(path, 65534, 65534))
+}
+
+// A link of one's own leads where it leads, and the place that it leads to is used.
+func TestOwnLinksAreFollowed(t *testing.T) {
+	r := newRig(t, sshtest.Options{})
+	must(t, os.Mkdir(filepath.Join(r.home, "real"), 0o700))
+	must(t, os.Symlink("real", filepath.Join(r.home, "link")))
+	o := r.options()
+	o.Prefix = filepath.Join(r.home, "link", "dir")
+	j := r.start(o)
+	waitEvent[Started](j, 1)
+	if got, want := waitEvent[Probed](j, 1).Run, filepath.Join(r.home, "real", "dir"); filepath.Dir(got) != want {
+		t.Errorf("the run directory is %s, want one in %s", got, want)
+	}
+	j.stopped()
+}
+
+// A hard link to something else in the place of the binary goes, and what it is a link to stays.
+func TestHardLinkInTheCache(t *testing.T) {
+	r := newRig(t, sshtest.Options{})
+	other := filepath.Join(r.home, "other")
+	must(t, os.WriteFile(other, []byte("#!/bin/sh\nexit 0\n"), 0o700))
+	bin := filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore")
+	must(t, os.MkdirAll(filepath.Dir(bin), 0o700))
+	must(t, os.Link(other, bin))
+	j := r.start(r.options())
+	waitEvent[Started](j, 1)
+	if waitEvent[Probed](j, 1).Cached || !saw[Warning](j) {
+		t.Errorf("the poisoned cache was used:\n%s", j.story())
+	}
+	j.stopped()
+	if text, err := os.ReadFile(other); err != nil || string(text) != "#!/bin/sh\nexit 0\n" {
+		t.Errorf("what the link was to is now %q, %v", text, err)
 	}
 }
 

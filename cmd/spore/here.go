@@ -118,6 +118,9 @@ func (f *runFlags) serve(ctx context.Context, s stdio) error {
 	if err := f.enter(); err != nil {
 		return err
 	}
+	if err := agent.CheckPlace(f.dir); err != nil {
+		return err
+	}
 	vault := &agent.Vault{Dir: f.dir}
 	b := newBehaviour(slog.New(slog.DiscardHandler))
 	defer b.hub.Close()
