@@ -38,14 +38,14 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 	if err != nil {
 		return 0, err
 	}
-	binaries, err := fleet.Binaries()
+	binaries, err := fleet.Binaries(version())
 	if err != nil {
 		return 0, err
 	}
 	outcome, err := fleet.Run(ctx, kill, fleet.Options{
 		Hosts: hosts, Kinds: r.kinds, Dialer: dialer, Become: become, Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
 		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
-		Bandwidth: r.bwlimit.limiter(), Owner: owner(), Executable: binaries, Store: store, Edits: r.edits,
+		Bandwidth: r.bwlimit.limiter(), Owner: owner(), Version: version(), Executable: binaries, Store: store, Edits: r.edits,
 		Timeout: time.Duration(r.converged), Orphan: time.Duration(r.orphan), StopBound: stopBound, Log: r.log, Sink: r.sink,
 	})
 	for _, h := range outcome.Recaps {

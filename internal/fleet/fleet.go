@@ -33,6 +33,7 @@ type Options struct {
 	Noop           bool
 	LogLevel       slog.Level // of the agents
 	Owner          string     // who runs this, as user@machine
+	Version        string     // of this binary; the agents' should be the same
 	// Bandwidth limits what is sent to all hosts together; nil does not.
 	Bandwidth *rate.Limiter
 	// Executable returns the binary for a host of that system.

@@ -56,6 +56,9 @@ func (m *member) output(line string) {
 	seen := r.Seq != 0 && r.Seq <= m.last
 	if r.Type == view.Start {
 		seen = true
+		if r.Version != m.fleet.Version {
+			m.log.Warn("the agent is of another version", "its", remote.Clean(r.Version), "ours", m.fleet.Version)
+		}
 	}
 	m.last = max(m.last, r.Seq)
 	if r.Type == view.End {

@@ -202,7 +202,10 @@ func TestPathNamesTheHost(t *testing.T) {
 }
 
 func TestBinaries(t *testing.T) {
-	find, err := Binaries()
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache) // where a Mac has its caches
+	find, err := Binaries("v1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,6 +217,45 @@ func TestBinaries(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "GOOS=plan9 GOARCH=mips go build") ||
 		!strings.Contains(err.Error(), filepath.Join(filepath.Dir(own.Path), "spore-plan9-mips")) {
 		t.Errorf("for a system that there is no binary for: %v", err)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir = filepath.Join(dir, "spore", "bin", "v1")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.ReadFile(own.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		text []byte
+		want string
+	}{
+		"text":    {[]byte("#!/bin/sh\n"), "it is no spore"},
+		"another": {self, "it is no spore, but spore/internal/fleet.test"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "spore-"+name+"-arm64"), c.text, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := find(name, "arm64"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+// What a host calls itself leads nowhere but to the binaries.
+func TestBinaryOfATraveller(t *testing.T) {
+	find, err := Binaries("v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][2]string{{"linux", "x/../../../../etc/passwd"}, {"..", "arm"}, {"linux", ""}, {"linux", "a b"}} {
+		if _, err := find(c[0], c[1]); err == nil || !strings.Contains(err.Error(), "there can be no binary") {
+			t.Errorf("%q: %v", c, err)
+		}
 	}
 }
 
