@@ -141,7 +141,11 @@ cached() {
 		sum=$(proof_of "$bin")
 		case $sum in
 		'') say cache unsure; return ;;
-		"$sha" | "$blake") say cache hit; return ;;
+		"$sha" | "$blake")
+			say cache hit
+			touch "${bin%/*}" # it is in use, when others are too many
+			return
+			;;
 		esac
 		why='has another digest'
 	fi

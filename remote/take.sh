@@ -42,9 +42,28 @@ free() {
 	}
 }
 
+# prune: of the executables in the cache there stay the three that were used last, and what runs or
+# was used within the hour.
+prune() {
+	case $name in
+	*/cache/*/spore) cache=${name%/*/*} ;;
+	*) return ;;
+	esac
+	running=$(ps -A -o args 2>/dev/null || ps -o args 2>/dev/null) || return
+	n=0
+	ls -1t "$cache" | while read -r d; do
+		[ ${#d} -eq 64 ] && [ $((n += 1)) -gt 3 ] || continue
+		# As much of the path as ps shows on any system.
+		case $running in
+		*"/cache/$(printf %.16s "$d")"*) continue ;;
+		esac
+		[ -z "$(find "$cache/$d" -prune -mmin +60 2>/dev/null)" ] || rm -rf "$cache/$d"
+	done
+}
+
 finish() {
 	[ ! -L "$name" ] || rm -f "$name" # or mv would put it into a directory that the link leads to
-	why=$({ chmod "$mode" "$part" && mv -f "$part" "$name"; } 2>&1) && { say done; return; }
+	why=$({ chmod "$mode" "$part" && mv -f "$part" "$name"; } 2>&1) && { say done; prune >/dev/null 2>&1; return; }
 	rm -f "$part"
 	say failed "1000000 $why"
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -147,4 +148,28 @@ func TestLimited(t *testing.T) {
 	if _, err := l.Read(b); !errors.Is(err, cause) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// Of old executables those stay that were used last, or run.
+func TestOldExecutablesGo(t *testing.T) {
+	r := newRig(t, sshtest.Options{})
+	cached := func(digit string) string { return filepath.Join(r.prefix, "cache", strings.Repeat(digit, 64)) }
+	for i, digit := range []string{"a", "b", "c", "d", "e"} {
+		must(t, os.MkdirAll(cached(digit), 0o700))
+		must(t, os.WriteFile(filepath.Join(cached(digit), "spore"), nil, 0o700))
+		then := time.Now().Add(-time.Duration(i+2) * time.Hour)
+		must(t, os.Chtimes(cached(digit), then, then))
+	}
+	running := exec.Command("sleep", "600")
+	running.Args[0] = filepath.Join(cached("e"), "spore")
+	must(t, running.Start())
+	defer running.Wait()
+	defer running.Process.Kill()
+	j := r.start(r.options())
+	waitEvent[Started](j, 1)
+	gone := func(digit string) bool { _, err := os.Stat(cached(digit)); return err != nil }
+	if !eventually(func() bool { return gone("c") && gone("d") }) || gone("a") || gone("b") || gone("e") {
+		t.Errorf("the cache holds %q", listing(t, filepath.Join(r.prefix, "cache")))
+	}
+	j.stopped()
 }

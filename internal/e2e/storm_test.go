@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"spore/internal/lab"
+	"spore/internal/lab/labtest"
+	"spore/internal/view"
+)
+
+// TestStorm goes to many light hosts, fifty at once: directly, and through one of them as a jump
+// host whose sshd has its usual MaxStartups. SPORE_STORM says how many; it takes minutes and so is
+// not done without.
+func TestStorm(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("SPORE_STORM"))
+	if err != nil {
+		t.Skip("SPORE_STORM is not set")
+	}
+	g := enter(t)
+	l := labtest.For(t, n, lab.Options{Light: true})
+	s := &scene{T: t, ground: &ground{binary: g.binary, lab: l}, hosts: l.Hosts}
+	s.furnish()
+	var names []string
+	for _, h := range l.Hosts {
+		names = append(names, h.Name)
+	}
+	// The copies take turns on one disk and two processors: the cache is part of what is tried.
+	s.storm("direct, binary to be copied", l.SSHConfig(), names)
+	s.storm("direct, binary cached", l.SSHConfig(), names)
+	jump := filepath.Join(s.graphs, "ssh_config")
+	text := fmt.Sprintf("Host * !%s\n  ProxyJump %s\nHost *\nInclude %s\n", names[0], names[0], l.SSHConfig())
+	if err := os.WriteFile(jump, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.storm("by one jump host", jump, names)
+}
+
+func (s *scene) storm(what, config string, names []string) {
+	s.Helper()
+	begin := time.Now()
+	file := s.save("storm.yaml", fmt.Sprintf(`graph: storm
+remote: [%s]
+resources:
+  file:
+  - name: /srv/storm
+    content: "%s\n"
+`, strings.Join(names, ", "), what))
+	p := s.launch("run", "--json", "--no-input", "-F", config, "--cconns", "50", "--connect-timeout", "5m",
+		"--remote", file, "--converged-timeout", "0")
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Minute):
+		p.signal(os.Kill)
+		<-p.ended
+		s.Fatalf("%s: it does not end", what)
+	}
+	retries := 0
+	for _, r := range p.records {
+		if r.Type == view.Link && strings.Contains(r.Message, "attempt") {
+			retries++
+		}
+	}
+	recaps := p.wait(0)
+	for _, h := range s.hosts {
+		state(s.T, recaps, h.Name, view.StateConverged)
+		if got := read(h, "/srv/storm"); got != what+"\n" {
+			s.Errorf("%s: host %s has %q", what, h.Name, got)
+		}
+	}
+	p.quiet()
+	s.Logf("%s: %d hosts in %v, %d connections retried", what, len(names), time.Since(begin).Round(time.Millisecond), retries)
+}
