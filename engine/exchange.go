@@ -119,6 +119,9 @@ func (l *loop) merge() *Graph {
 		}
 	}
 	l.refused = refused
+	if g != l.program.Graph {
+		Imply(g)
+	}
 	return g
 }
 

@@ -117,6 +117,12 @@ type Collectable interface {
 	Collected(pattern string) (Spec, error)
 }
 
+// Located is implemented by specs of things that lie in the file system: see [Imply].
+type Located interface {
+	// Location returns the clean path of the thing, and whether it is a directory that is made.
+	Location() (path string, makes bool)
+}
+
 // Exportable is implemented by specs that cannot always be exported; it reports why not.
 type Exportable interface {
 	Exportable() error

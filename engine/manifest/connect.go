@@ -19,6 +19,7 @@ func (d *document) connect() {
 		_, err := g.Sort()
 		cycle, ok := errors.AsType[*graph.CycleError[engine.ID]](err)
 		if !ok {
+			engine.Imply(g)
 			d.manifest.Program.Graph = g
 			return
 		}

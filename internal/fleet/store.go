@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 
 	"spore/etcd"
@@ -14,13 +13,13 @@ import (
 
 // Embedded opens a store in this process, in a private directory that goes with it.
 func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
-	dir, err := os.MkdirTemp("", "spore-store-") // 0700
+	dir, release, err := makeStoreDir()
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.RemoveAll(dir)
+			err = errors.Join(err, release())
 		}
 	}()
 	server, err := etcd.Start(ctx, etcd.ServerOptions{Dir: dir, Log: log, NoSync: true})
@@ -35,7 +34,7 @@ func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
 	}
 	return &Store{
 		Store: client, Dial: server.Dial, Admit: server.Admit, Done: server.Done(), Err: server.Err,
-		End: func() error { return errors.Join(client.Close(), server.Close(), os.RemoveAll(dir)) },
+		End: func() error { return errors.Join(client.Close(), server.Close(), release()) },
 	}, nil
 }
 

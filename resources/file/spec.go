@@ -77,6 +77,11 @@ func (s Spec) WithName(name string) engine.Spec {
 	return s
 }
 
+// Location returns the path, and whether there is to be a directory.
+func (s Spec) Location() (path string, makes bool) {
+	return filepath.Clean(s.path()), s.isDir() && s.State != Absent && s.State != Undefined
+}
+
 // Source returns the source as written.
 func (s Spec) Source() string { return s.SourcePath }
 

@@ -190,3 +190,22 @@ func TestWithSource(t *testing.T) {
 		t.Errorf("got %+v", spec)
 	}
 }
+
+func TestLocation(t *testing.T) {
+	for _, c := range []struct {
+		spec  Spec
+		where string
+		makes bool
+	}{
+		{Spec{Path: "/a/b/"}, "/a/b", true},
+		{Spec{Path: "/a/b/", State: Exists}, "/a/b", true},
+		{Spec{Path: "/a/b"}, "/a/b", false},
+		{Spec{Path: "/a/b/", State: Absent}, "/a/b", false},
+		{Spec{Path: "/a/b/", State: Undefined}, "/a/b", false},
+		{Spec{Dirname: "/a/", Basename: "c"}, "/a/c", false},
+	} {
+		if where, makes := c.spec.Location(); where != c.where || makes != c.makes {
+			t.Errorf("%+v is at %q, makes it: %v", c.spec, where, makes)
+		}
+	}
+}
