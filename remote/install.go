@@ -15,7 +15,7 @@ import (
 func (s *Session) install(ctx context.Context, h *host, p *place, v verdict, why string) error {
 	have := v == cacheHit
 	if v == cacheUnsure {
-		sum, err := s.readBack(ctx, h, p.path)
+		sum, err := s.readBack(ctx, h, p.path, p.binary.Size)
 		if err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (c *counted) Read(b []byte) (int, error) {
 
 // verify does what take leaves undone on hosts that have no tool for it.
 func (s *Session) verify(ctx context.Context, h *host, p *place) error {
-	sum, err := s.readBack(ctx, h, p.partial())
+	sum, err := s.readBack(ctx, h, p.partial(), p.binary.Size)
 	if err != nil {
 		return err
 	}
@@ -120,16 +120,36 @@ func (s *Session) verify(ctx context.Context, h *host, p *place) error {
 	return shell.run(ctx, "place", "700", p.partial(), p.path)
 }
 
-// readBack computes the SHA-256 of a file of the host here, for hosts that cannot.
-func (s *Session) readBack(ctx context.Context, h *host, name string) (string, error) {
+// readBack computes the SHA-256 of a file of the host here, for hosts that cannot. A file that is
+// larger than size is not read to its end, which it may not have, and has none that anybody wants.
+func (s *Session) readBack(ctx context.Context, h *host, name string, size int64) (string, error) {
 	c, release, err := s.copier(ctx, h)
 	if err != nil {
 		return "", err
 	}
 	defer release()
 	sum := sha256.New()
-	if err := c.read(ctx, name, sum); err != nil {
+	err = c.read(ctx, name, &atMost{sum, size})
+	if errors.Is(err, errTooLarge) {
+		return "too large", nil
+	}
+	if err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+var errTooLarge = errors.New("there is more than there should be")
+
+// atMost takes left bytes and no more.
+type atMost struct {
+	w    io.Writer
+	left int64
+}
+
+func (a *atMost) Write(b []byte) (int, error) {
+	if a.left -= int64(len(b)); a.left < 0 {
+		return 0, errTooLarge
+	}
+	return a.w.Write(b)
 }

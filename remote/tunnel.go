@@ -104,17 +104,29 @@ func (s *Session) listenTCP(ctx context.Context, h *host) (net.Listener, int, er
 	return l, port, nil
 }
 
+// maxCarried is how many connections of a host are carried at once. An agent needs one, and one more
+// while it connects anew.
+const maxCarried = 32
+
 // carry joins every connection of t with one to the store until t is closed; then it cuts them
-// all and returns.
+// all and returns. Those beyond maxCarried are closed at once.
 func (s *Session) carry(t tunnel) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxCarried)
 	for {
 		far, err := t.Accept()
 		if err != nil {
 			break
 		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			far.Close()
+			continue
+		}
 		wg.Go(func() {
+			defer func() { <-slots }()
 			defer far.Close()
 			dialing, done := context.WithTimeout(ctx, dialStore)
 			near, err := s.o.Dial(dialing)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strings"
 	"time"
 
 	"spore/etcd"
@@ -49,24 +50,42 @@ func quiet(e remote.Event) bool {
 func (m *member) output(line string) {
 	var r view.Record
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
-		m.log.Warn("agent wrote what is no record", "line", remote.Clean(line))
+		m.garbage(line)
 		return
 	}
 	m.mu.Lock()
 	seen := r.Seq != 0 && r.Seq <= m.last
-	if r.Type == view.Start {
-		seen = true
-		if r.Version != m.fleet.Version {
-			m.log.Warn("the agent is of another version", "its", remote.Clean(r.Version), "ours", m.fleet.Version)
-		}
-	}
 	m.last = max(m.last, r.Seq)
 	if r.Type == view.End {
-		m.farewell = r.Message
+		m.farewell = remote.Clean(r.Message)
 	}
 	m.mu.Unlock()
-	if !seen && (r.Type == view.Log || r.Type == view.Resource) {
-		m.emit(r)
+	if seen {
+		return
+	}
+	switch { // nothing else of it is taken over
+	case r.Type == view.Start && r.Version != m.fleet.Version:
+		m.log.Warn("the agent is of another version", "its", remote.Clean(r.Version), "ours", m.fleet.Version)
+	case r.Type == view.Log:
+		m.emit(view.Record{Seq: r.Seq, Time: r.Time, Type: r.Type, Level: r.Level, Message: r.Message, Attrs: r.Attrs})
+	case r.Type == view.Resource && r.Event != nil:
+		m.emit(view.Record{Seq: r.Seq, Time: r.Time, Type: r.Type, Event: r.Event})
+	}
+}
+
+// maxGarbage is how many lines that are no records are shown of one agent.
+const maxGarbage = 10
+
+func (m *member) garbage(line string) {
+	m.mu.Lock()
+	m.garbled++
+	n := m.garbled
+	m.mu.Unlock()
+	switch {
+	case n <= maxGarbage:
+		m.log.Warn("agent wrote what is no record", "line", remote.Clean(line))
+	case n == maxGarbage+1:
+		m.log.Warn("agent writes much that is no record; it is left out from now on")
 	}
 }
 
@@ -143,10 +162,19 @@ func (m *member) recap() view.Recap {
 	case report.Counts.Failed > 0:
 		r.State = view.StateFailed
 		if len(report.Failures) > 0 {
-			r.Error = report.Failures[0]
+			r.Error = clip(report.Failures[0])
 		}
 	case m.final.HasReport && report.Settled && report.Graph == m.final.Graph:
 		r.State = view.StateConverged
 	}
 	return r
+}
+
+// clip bounds a text that came from a host by way of the store.
+func clip(text string) string {
+	const longest = 4 << 10 // bytes
+	if len(text) <= longest {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longest], "") + "…"
 }

@@ -42,6 +42,7 @@ type member struct {
 	err      error
 	last     int64  // Seq of the agent's last record
 	farewell string // what the agent's last record said
+	garbled  int    // lines of the agent that were no records
 	sent     int64
 	took     time.Duration
 	final    etcd.HostState // how the store knew the host when the run came to its end
