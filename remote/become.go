@@ -114,6 +114,12 @@ func (b *becomer) command(ctx context.Context, h *host, argv []string) (*command
 		if err := b.judge(t, err); err != nil {
 			return nil, err
 		}
+		if !errors.Is(err, errWrong) {
+			continue
+		}
+		if _, _, err := b.password(ctx, t.user); err != nil { // before anything waits for it
+			return nil, atStep(StepBecome, t.failed(fmt.Sprintf("the password of %s was refused, and there is no other: %v", t.user, err), "", err))
+		}
 	}
 }
 
@@ -138,7 +144,7 @@ func (b *becomer) judge(t *talk, err error) error {
 		if b.answers < maxAnswers {
 			return nil
 		}
-		err = t.failed(fmt.Sprintf("the password of %s was refused", t.user), err)
+		err = t.failed(fmt.Sprintf("the password of %s was refused", t.user), "", err)
 	}
 	return atStep(StepBecome, err)
 }

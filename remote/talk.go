@@ -32,9 +32,10 @@ const plainScript = `LC_ALL=C; export LC_ALL; exec "$@"`
 var (
 	asksPlainly  = regexp.MustCompile(`(?i)pass(word|phrase|code)[^\n]*: ?$`)
 	wantsTTY     = regexp.MustCompile(`(?i)\b(tty|terminal)\b`)
+	saysDenied   = regexp.MustCompile(`(?i)authentication (failed|required)`)
 	saysWrong    = regexp.MustCompile(`(?i)incorrect|authentication fail|try again`)
 	knowsNoFlag  = regexp.MustCompile(`(?i)(unrecogni[sz]ed|invalid|unknown|unexpected|unsupported)[^\n]*-p\b|-p\b[^\n]*(not supported|unsupported)`)
-	isNotThere   = regexp.MustCompile(`(?i)not found|no such file`)
+	isNotThere   = regexp.MustCompile(`(?i)\b(sudo|doas|su): (command )?not found`)
 	saysTimedOut = regexp.MustCompile(`(?i)timed? ?out`)
 )
 
@@ -205,7 +206,7 @@ func (t *talk) converse(ctx context.Context) error {
 			if ended {
 				return t.refusal()
 			}
-			return t.failed(fmt.Sprintf("it neither began nor asked for a password within %v", promptIn), nil)
+			return t.failed(fmt.Sprintf("it neither began nor asked for a password within %v", promptIn), t.said, nil)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -241,22 +242,13 @@ func (t *talk) answer(ctx context.Context, to io.Writer) error {
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err != nil && t.b.tried() {
-		return t.failed(fmt.Sprintf("the password of %s was refused, and there is no other: %v", t.user, err), err)
-	}
 	if err != nil {
-		return t.failed(fmt.Sprintf("a password is needed, and %v", err), err)
+		return t.failed(fmt.Sprintf("a password is needed, and %v", err), "", err)
 	}
 	t.used, t.asked, t.sent = a, asked, true
 	// An error means that it has ended, of which the streams tell more.
 	_, _ = io.WriteString(to, a.Secret.Reveal()+"\n")
 	return nil
-}
-
-func (b *becomer) tried() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.answers > 0
 }
 
 // refusal says why it ended and began nothing.
@@ -266,18 +258,17 @@ func (t *talk) refusal() error {
 		return errLate
 	case t.sent && saysWrong.MatchString(t.said):
 		return errWrong
-	case !t.terminal && wantsTTY.MatchString(t.said):
-		return errTerminal
+	case !t.terminal && (wantsTTY.MatchString(t.said) || t.b.Method == Doas && !t.sent && saysDenied.MatchString(t.said)):
+		return errTerminal // OpenDoas does not say that this is what it misses
 	case t.b.Method == Sudo && !t.plain && knowsNoFlag.MatchString(t.said):
 		return errPrompt
 	case isNotThere.MatchString(t.said):
-		return t.failed("there is no "+t.b.Method, nil)
+		return t.failed("there is no "+t.b.Method, t.said, nil)
 	}
-	return t.failed("it is refused", nil)
+	return t.failed("it is refused", t.said, nil)
 }
 
-func (t *talk) failed(why string, cause error) error {
-	said := t.said
+func (t *talk) failed(why, said string, cause error) error {
 	for _, own := range []string{t.prompt, strings.TrimSuffix(t.prompt, ": ")} {
 		said = strings.ReplaceAll(said, own, "")
 	}

@@ -20,15 +20,17 @@ import (
 
 // ttyScript makes the FIFOs, and starts sudo on them once the other session has opened them. It
 // holds them open itself meanwhile, so that nobody waits for anybody who does not come. $0 is a
-// random name, of their directory and in front of what the script says.
-const ttyScript = `umask 077; set -f; d=; ` +
+// random name, of their directory and in front of what the script says. The sleep keeps the terminal
+// open until the password is in, for sshd takes one that nobody has open for gone; it ends with sudo.
+const ttyScript = `m=$(umask); umask 077; set -f; d=; ` +
 	`for b in "${XDG_RUNTIME_DIR:-/nowhere}" /dev/shm /tmp /var/tmp "$HOME"; do ` +
 	`mkdir "$b/.spore-$0" 2>/dev/null && { d=$b/.spore-$0; break; }; done; ` +
 	`trap 'rm -rf "$d"; exit 1' HUP INT TERM; ` +
 	`[ -n "$d" ] && mkfifo "$d/i" "$d/o" "$d/e" && exec 3<>"$d/i" 4<>"$d/o" 5<>"$d/e" || { rm -rf "$d"; exit 1; }; ` +
 	`printf "\n%s at %s\n" "$0" "$d"; ` +
 	`read -r go && [ "$go" = go ] || { rm -rf "$d"; exit 1; }; ` +
-	`exec <"$d/i" >"$d/o" 2>"$d/e" 3<&- 4<&- 5<&-; rm -rf "$d"; trap - HUP INT TERM; ` + plainScript
+	`sleep 3600 3<&- 4<&- 5<&- & ` +
+	`exec <"$d/i" >"$d/o" 2>"$d/e" 3<&- 4<&- 5<&-; rm -rf "$d"; umask "$m"; set +f; trap - HUP INT TERM; ` + plainScript
 
 // relayScript carries the FIFOs of the directory $0.
 const relayScript = `exec 3>"$0/i" 4<"$0/o" 5<"$0/e" || exit 1; printf "\n%s open\n" "$1"; ` +
@@ -51,7 +53,7 @@ func (t *talk) onTerminal(ctx context.Context, h *host, argv []string) (*command
 	id := strings.ToLower(rand.Text())
 	tty, dir, err := h.openTerminal(ctx, id, argv)
 	if errors.Is(err, errNoTerminal) {
-		return nil, t.failed("it demands a terminal, and "+err.Error(), err)
+		return nil, t.failed("it demands a terminal, and "+err.Error(), "", err)
 	}
 	if err != nil {
 		return nil, err
