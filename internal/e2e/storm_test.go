@@ -14,8 +14,8 @@ import (
 	"spore/internal/view"
 )
 
-// TestStorm goes to many light hosts, fifty at once: directly, and through one of them as a jump
-// host whose sshd has its usual MaxStartups. SPORE_STORM says how many; it takes minutes and so is
+// TestStorm goes to many light hosts, fifty at once: directly, through one of them as a jump host,
+// and by a ProxyCommand each to that host, whose sshd then refuses many by its usual MaxStartups. SPORE_STORM says how many; it takes minutes and so is
 // not done without.
 func TestStorm(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("SPORE_STORM"))
@@ -33,12 +33,19 @@ func TestStorm(t *testing.T) {
 	// The copies take turns on one disk and two processors: the cache is part of what is tried.
 	s.storm("direct, binary to be copied", l.SSHConfig(), names)
 	s.storm("direct, binary cached", l.SSHConfig(), names)
-	jump := filepath.Join(s.graphs, "ssh_config")
-	text := fmt.Sprintf("Host * !%s\n  ProxyJump %s\nHost *\nInclude %s\n", names[0], names[0], l.SSHConfig())
-	if err := os.WriteFile(jump, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+	s.storm("by one jump host", s.via("ProxyJump "+names[0]), names)
+	s.storm("by a ProxyCommand each", s.via("ProxyCommand ssh -F "+l.SSHConfig()+" -W %h:%p "+names[0]), names)
+}
+
+// via is an ssh_config that has a line more for every host but the first.
+func (s *scene) via(line string) string {
+	s.Helper()
+	path := filepath.Join(s.graphs, "ssh_config")
+	text := fmt.Sprintf("Host * !%s\n  %s\nHost *\nInclude %s\n", s.hosts[0].Name, line, s.lab.SSHConfig())
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.Fatal(err)
 	}
-	s.storm("by one jump host", jump, names)
+	return path
 }
 
 func (s *scene) storm(what, config string, names []string) {
@@ -73,6 +80,5 @@ resources:
 			s.Errorf("%s: host %s has %q", what, h.Name, got)
 		}
 	}
-	p.quiet()
 	s.Logf("%s: %d hosts in %v, %d connections retried", what, len(names), time.Since(begin).Round(time.Millisecond), retries)
 }
