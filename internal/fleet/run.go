@@ -34,6 +34,7 @@ type fleet struct {
 
 func newFleet(o Options) *fleet {
 	f := &fleet{Options: o, start: time.Now(), opened: make(chan struct{}), moved: make(chan struct{}, 1)}
+	f.Dialer = newGentle(o.Dialer, max(1, len(o.Hosts)))
 	for _, h := range o.Hosts {
 		f.members = append(f.members, &member{
 			fleet: f, name: h.Name, host: h, manifest: h.Manifest, edited: make(chan struct{}, 1), log: o.Log.With("host", h.Name),
