@@ -8,6 +8,13 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME ?= 1m
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+TOOL        = $(GO) tool -modfile=internal/lint/tools.mod
+
+# gosec's rules, but for those that ask the wrong question here: errors that are dropped (G104: done
+# on purpose where it is done), paths and commands that are variables (G304: reading files that
+# people name is the work itself), conversions of integers (G115: too many false alarms). Labs,
+# tests' servers and benches handle nothing that is worth a thief's while.
+GOSEC = -exclude=G104,G304,G115 -exclude-dir=internal/lab -exclude-dir=internal/sshtest -exclude-dir=bench -exclude-dir=internal/release
 
 # What is released, as GOOS-GOARCH. The oldest processors of each architecture will do.
 PLATFORMS = linux-amd64 linux-arm64 linux-arm freebsd-amd64 darwin-arm64
@@ -36,6 +43,10 @@ lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo 'gofmt these files'; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	$(TOOL) gosec -quiet $(GOSEC) ./...
+	@found=$$($(TOOL) govulncheck ./... 2>&1) && code=0 || code=$$?; case $$found in \
+	*'fetching vulnerabilities'*) echo 'govulncheck: skipped, for its database cannot be reached' ;; \
+	*) echo "$$found"; exit $$code ;; esac
 
 storm: ## 200 light hosts, at once and through one jump host; as root
 	SPORE_STORM=200 $(GO) test -count=1 -timeout 30m -v -run TestStorm ./internal/e2e

@@ -17,7 +17,7 @@ type backoff struct{ next time.Duration }
 // wait sleeps and reports true, or false as soon as ctx or done ends.
 func (b *backoff) wait(ctx context.Context, done <-chan struct{}) bool {
 	b.next = min(max(2*b.next, firstWait), lastWait)
-	timer := time.NewTimer(b.next/2 + rand.N(b.next))
+	timer := time.NewTimer(b.next/2 + rand.N(b.next)) // #nosec G404 -- jitter is no secret
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -130,7 +130,7 @@ func TestDropLeavesTheCommandRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = session(t, c)
-	if in, err = s.StdinPipe(); err != nil {
+	if _, err = s.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	out, err := s.StdoutPipe()

@@ -16,21 +16,20 @@ import (
 // An environment is what all dials of one Dialer share: the configuration, parsed once, and
 // everything that was read, asked or connected so far.
 type environment struct {
-	home, system   string
-	user, uid      string
-	hostname       string
-	getenv         func(string) string
-	acceptNew      bool
-	timeout        time.Duration
-	log            *slog.Logger
-	config         *sshconfig.Config
-	warned         sync.Map // text → struct{}{}
-	vault          *vault
-	keys           *keyring
-	agents         *agents
-	trust          *trust
-	hops           *hops
-	passwordWarned sync.Map
+	home, system string
+	user, uid    string
+	hostname     string
+	getenv       func(string) string
+	acceptNew    bool
+	timeout      time.Duration
+	log          *slog.Logger
+	config       *sshconfig.Config
+	warned       sync.Map // text → struct{}{}
+	vault        *vault
+	keys         *keyring
+	agents       *agents
+	trust        *trust
+	hops         *hops
 }
 
 func (d *Dialer) environment() (*environment, error) {
