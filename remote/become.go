@@ -73,6 +73,7 @@ var (
 type becomer struct {
 	Become
 	host string
+	pair chan struct{} // holds a token while two sessions are being opened for one command
 
 	mu       sync.Mutex
 	terminal bool // the method demands one
@@ -86,7 +87,7 @@ func newBecomer(b *Become, host string) *becomer {
 	if b == nil {
 		return nil
 	}
-	n := &becomer{Become: *b, host: host}
+	n := &becomer{Become: *b, host: host, pair: make(chan struct{}, 1)}
 	if n.User == "" {
 		n.User = "root"
 	}

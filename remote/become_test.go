@@ -16,7 +16,7 @@ import (
 // fakeSudo stands for sudo, and does as $HABIT says. Nobody becomes anybody else by it.
 const fakeSudo = `#!/bin/sh
 [ "$HABIT" != tty ] || { echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1; }
-[ "$HABIT" != none ] || { echo "sudo: exec: not found" >&2; exit 127; }
+[ "$HABIT" != none ] || { echo "sh: 1: exec: sudo: not found" >&2; exit 127; }
 prompt='[sudo] password for me: ' from=tty
 while [ $# -gt 0 ]; do
 	case $1 in

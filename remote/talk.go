@@ -21,10 +21,11 @@ const (
 )
 
 // foreignScript is what sudo starts: it tells that it has got so far, on both streams, by a line
-// that nobody can know beforehand, and becomes the command. A hung-up terminal is not to end that.
+// that nobody can know beforehand, and runs the command. A hung-up terminal is not to end that, and
+// as it is not sudo's own child sudo does not stop for ever with it, should it be stopped.
 const foreignScript = `trap "" HUP; unset LC_ALL; u=$(id -un 2>/dev/null); ` +
 	`case $u in "" | *[!A-Za-z0-9._-]*) ;; *) eval "HOME=~$u"; export HOME ;; esac; cd "$HOME" 2>/dev/null || cd /; ` +
-	`printf "\n%s\n" "$0" >&2; printf "\n%s\n" "$0"; exec "$@"`
+	`printf "\n%s\n" "$0" >&2; printf "\n%s\n" "$0"; "$@"; exit $?`
 
 // plainScript makes sudo and its like speak English, which we understand.
 const plainScript = `LC_ALL=C; export LC_ALL; exec "$@"`
@@ -174,6 +175,7 @@ func (t *talk) hold(ctx context.Context, c *command) (*command, error) {
 	err := t.converse(ctx)
 	close(t.over)
 	if err != nil {
+		c.kill()
 		c.free()
 		return nil, err
 	}

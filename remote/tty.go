@@ -50,17 +50,8 @@ func (t *talk) onTerminal(ctx context.Context, h *host, argv []string) (*command
 	if err != nil {
 		return nil, err
 	}
-	id := strings.ToLower(rand.Text())
-	tty, dir, err := h.openTerminal(ctx, id, argv)
-	if errors.Is(err, errNoTerminal) {
-		return nil, t.failed("it demands a terminal, and "+err.Error(), "", err)
-	}
+	tty, c, err := t.openPair(ctx, h, argv)
 	if err != nil {
-		return nil, err
-	}
-	c, err := h.openRelay(ctx, id, dir)
-	if err != nil {
-		tty.free()
 		return nil, err
 	}
 	c.sessions++
@@ -83,6 +74,31 @@ func (t *talk) onTerminal(ctx context.Context, h *host, argv []string) (*command
 		return nil, err
 	}
 	return t.hold(ctx, c)
+}
+
+// openPair opens both sessions, one pair at a time: several that have one each, and no room for the
+// other, would wait for one another.
+func (t *talk) openPair(ctx context.Context, h *host, argv []string) (tty, relay *command, err error) {
+	select {
+	case t.b.pair <- struct{}{}:
+		defer func() { <-t.b.pair }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
+	id := strings.ToLower(rand.Text())
+	tty, dir, err := h.openTerminal(ctx, id, argv)
+	if errors.Is(err, errNoTerminal) {
+		return nil, nil, t.failed("it demands a terminal, and "+err.Error(), "", err)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	relay, err = h.openRelay(ctx, id, dir)
+	if err != nil {
+		tty.free()
+		return nil, nil, err
+	}
+	return tty, relay, nil
 }
 
 // openTerminal starts argv on a terminal, as far as the FIFOs are there, in dir.
