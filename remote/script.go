@@ -96,7 +96,8 @@ func (s *script) text(body, call string, vars []variable) (string, error) {
 }
 
 func (s *script) start(text string) error {
-	s.in, s.eof = s.cmd.in, sync.OnceFunc(func() { s.cmd.in.Close() })
+	in := &stdin{w: s.cmd.in}
+	s.in, s.eof = in, in.end
 	s.limit = &io.LimitedReader{R: s.cmd.out, N: maxScriptOutput}
 	s.out = bufio.NewReader(s.limit)
 	go io.Copy(io.Discard, s.cmd.errs)
