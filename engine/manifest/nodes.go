@@ -64,7 +64,7 @@ func (c *checker) size(n *yaml.Node) int {
 	c.own += size
 	for _, child := range n.Content {
 		// Saturated well below where sums of aliases of aliases could overflow.
-		size = min(size+c.size(child), 1<<40)
+		size = min(size+c.size(child), 1<<29)
 	}
 	c.sizes[n] = size
 	return size
