@@ -14,8 +14,9 @@ func (s *Session) setUp(ctx context.Context, h *host) (t tunnel, store string, e
 	if err != nil {
 		return nil, "", atStep(StepProbe, err)
 	}
-	if s.at == nil {
-		s.wg.Go(func() { s.warmUp(ctx, h) })
+	if s.at == nil && !h.foreign() {
+		early := ctx // which is another below
+		s.wg.Go(func() { s.warmUp(early, h) })
 	}
 	pr, err := s.probe(ctx, h, old)
 	if err != nil {
@@ -68,9 +69,6 @@ func (s *Session) known(h *host) (run string, err error) {
 
 // warmUp opens the SFTP session while the probe is under way. Whoever needs it reports what failed.
 func (s *Session) warmUp(ctx context.Context, h *host) {
-	if h.foreign() {
-		return
-	}
 	if _, release, err := h.sftp(ctx); err == nil {
 		release()
 	}
