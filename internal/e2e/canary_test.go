@@ -181,6 +181,7 @@ func (s *scene) processes(p *process, c canaries) {
 			if len(from) != 1 || from[0] != "env" {
 				s.Errorf("in the initiator's environment, where only env is: %v", from)
 			}
+		case bytes.Equal(argv, []byte("true\x00")) && len(from) == 1 && from[0] == "cmd": // asked for as well
 		case from != nil && !bytes.HasPrefix(argv, []byte("/bin/sh\x00-c\x00echo \"the token")):
 			s.Errorf("in the environment of %q: %v", argv, from)
 		}
