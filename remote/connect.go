@@ -15,12 +15,14 @@ func (s *Session) connect(ctx context.Context) (*host, error) {
 	defer cancel()
 	begin := time.Now()
 	var retry backoff
+	var c *dial.Client
+	var err error
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
 			return nil, atStep(StepConnect, context.Cause(ctx))
 		}
-		s.event(Connecting{Attempt: attempt})
-		c, err := s.dialer.Dial(ctx, s.target)
+		s.event(Connecting{Attempt: attempt, Err: err})
+		c, err = s.dialer.Dial(ctx, s.target)
 		if err == nil {
 			s.event(Connected{})
 			h := newHost(c.Client, c.Close, func(ctx context.Context) (*dial.Client, error) { return s.dialer.Dial(ctx, s.target) })

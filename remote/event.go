@@ -12,8 +12,12 @@ type Event interface {
 	event()
 }
 
-// Connecting says that a connection is being tried, for the Attempt-th time in a row.
-type Connecting struct{ Attempt int }
+// Connecting says that a connection is being tried, for the Attempt-th time in a row; Err is why the
+// one before failed.
+type Connecting struct {
+	Attempt int
+	Err     error
+}
 
 // Connected says that the host has let us in.
 type Connected struct{}
@@ -75,7 +79,7 @@ func (Warning) event()    {}
 
 func (e Connecting) String() string {
 	if e.Attempt > 1 {
-		return fmt.Sprintf("connecting, attempt %d", e.Attempt)
+		return Clean(fmt.Sprintf("connecting, attempt %d: %v", e.Attempt, e.Err))
 	}
 	return "connecting"
 }

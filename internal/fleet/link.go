@@ -38,7 +38,7 @@ func (m *member) event(e remote.Event, ready func()) {
 func quiet(e remote.Event) bool {
 	switch e := e.(type) {
 	case remote.Connecting:
-		return e.Attempt <= 1
+		return e.Attempt&(e.Attempt-1) != 0 || e.Attempt == 1 // the longer it lasts, the rarer it is told
 	case remote.Connected, remote.Forwarded, remote.Stopped, remote.Started:
 		return true
 	}
