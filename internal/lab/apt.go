@@ -120,7 +120,7 @@ func aptSources(etc string) []aptSource {
 }
 
 // mirror picks the address to fetch suite from: the first source that offers its main component
-// over a protocol debootstrap speaks, else Debian's own.
+// over a protocol debootstrap speaks. Without any it is empty: debootstrap knows Debian's own.
 func mirror(sources []aptSource, suite string) string {
 	for _, s := range sources {
 		u, err := url.Parse(s.uri)
@@ -131,5 +131,5 @@ func mirror(sources []aptSource, suite string) string {
 			return s.uri
 		}
 	}
-	return "http://deb.debian.org/debian"
+	return ""
 }

@@ -110,7 +110,11 @@ func build(ctx context.Context, log *slog.Logger, root string) error {
 	from := mirror(aptSources("/etc/apt"), suite)
 	log.Info("lab: building the image, once", "suite", suite, "mirror", redacted(from), "path", root)
 	start := time.Now()
-	if _, err := run(ctx, nil, "debootstrap", "--variant=minbase", "--include="+strings.Join(packages, ","), suite, tmp, from); err != nil {
+	argv := []string{"debootstrap", "--variant=minbase", "--include=" + strings.Join(packages, ","), suite, tmp}
+	if from != "" {
+		argv = append(argv, from)
+	}
+	if _, err := run(ctx, nil, argv...); err != nil {
 		return err
 	}
 	if err := prepare(tmp); err != nil {
