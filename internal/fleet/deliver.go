@@ -140,7 +140,7 @@ func (m *member) update(ctx context.Context, s *remote.Session, has map[string]m
 		err = remove(ctx, s, d.gone)
 	}
 	if err == nil && len(next.Secrets) > 0 {
-		err = s.Push(ctx, secretsFile(next))
+		err = s.Push(ctx, secretsFile(next)...)
 	}
 	if err == nil {
 		err = m.put(ctx, next)

@@ -88,10 +88,14 @@ func graphFile(m *manifest.Manifest) remote.File {
 	return file(path.Join(graphDir, filepath.Base(m.File)), m.Travels)
 }
 
-// secretsFile returns what the references in the graph stand for as a session copies it.
-func secretsFile(m *manifest.Manifest) remote.File {
+// secretsFile returns what the references in the graph stand for, if there are any, as a session
+// copies it.
+func secretsFile(m *manifest.Manifest) []remote.File {
+	if len(m.Secrets) == 0 {
+		return nil
+	}
 	text, _ := json.Marshal(map[string]string(m.Secrets)) // strings always can
-	return file(agent.SecretsFile, text)
+	return []remote.File{file(agent.SecretsFile, text)}
 }
 
 // file returns a file for its owner's eyes.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -90,7 +91,7 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 	session := remote.New(m.host.Target, m.fleet.Dialer, remote.Options{
 		Prefix: m.path(m.fleet.Prefix), TmpPrefix: m.path(m.fleet.TmpPrefix), ConnectTimeout: m.fleet.ConnectTimeout, NoCache: m.fleet.NoCache,
 		Become: m.fleet.Become, Executable: m.fleet.Executable, Bandwidth: m.fleet.Bandwidth,
-		Files: append(files(m.host.Manifest.Files), secretsFile(m.host.Manifest), graphFile(m.host.Manifest)),
+		Files: slices.Concat(files(m.host.Manifest.Files), secretsFile(m.host.Manifest), []remote.File{graphFile(m.host.Manifest)}),
 		Dial:  m.dialStore,
 		Args:  m.args, Attach: m.attach, Bridge: bridge,
 		Stdin: known.wait, Marker: view.Marker, StopLine: agent.StopLine,
