@@ -22,20 +22,33 @@ ours() {
 	[ "$3" = "$(id -u)" ]
 }
 
-# alive: the agent lives. A lock that can be had shows that it does not, whoever has its pid now.
+# alive: the agent lives. Its command line names the run directory; where that cannot be read, a lock
+# that can be had shows that it does not, whoever has its pid now.
 alive() {
 	case $pid in
 	'' | *[!0-9]* | 0 | 1) return 1 ;;
 	esac
-	if [ -f "$run/lock" ] && command -v flock >/dev/null 2>&1; then
+	if [ -r "/proc/$pid/cmdline" ]; then
+		tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$run"
+	elif [ -f "$run/lock" ] && command -v flock >/dev/null 2>&1; then
 		! flock -n "$run/lock" true
 	else
 		kill -0 "$pid" 2>/dev/null
 	fi
 }
 
+# end_agents: kills who runs, and lets nobody start any more: an agent begins by writing its pid into a
+# file of a name that a directory now has.
+end_agents() {
+	until mkdir "$run/pid" 2>/dev/null; do
+		mv -f "$run/pid" "$run/pid.old" 2>/dev/null || return 0
+		pid=$(cat "$run/pid.old" 2>/dev/null)
+		[ -n "$pid" ] || { nap; pid=$(cat "$run/pid.old" 2>/dev/null); } # it is being written
+		end_agent
+	done
+}
+
 end_agent() {
-	pid=$(cat "$run/pid" 2>/dev/null)
 	alive || return 0
 	kill -9 "$pid"
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -48,7 +61,10 @@ end_agent() {
 main() {
 	printf '\n'
 	if ours "$run"; then
-		[ -z "$kill" ] || end_agent
+		if [ -n "$kill" ]; then
+			end_agents
+			[ -z "$keep" ] || rmdir "$run/pid" 2>/dev/null
+		fi
 		if [ -z "$keep" ]; then
 			# Once more for directories that even their owner may not write to.
 			rm -rf "$run" 2>/dev/null || { chmod -R u+rwx "$run"; rm -rf "$run"; } 2>/dev/null

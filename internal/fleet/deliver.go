@@ -52,7 +52,7 @@ func (m *member) deliver(ctx context.Context, session *remote.Session) {
 		case err == nil:
 			complained = false
 		case errors.Is(err, errSuperseded):
-		case errors.Is(err, remote.ErrEnded), ctx.Err() != nil:
+		case errors.Is(err, remote.ErrEnded), ctx.Err() != nil, m.fleet.stopping.Load():
 			return
 		default:
 			if !complained {
