@@ -23,7 +23,14 @@ import (
 func TestStranger(t *testing.T) {
 	s := play(t, 1)
 	h := s.hosts[0]
-	p := s.start("--remote", s.save("a.yaml", graph(h.Name, h.Name, "hello")))
+	s.env = []string{"SPORE_TOKEN=for root alone"}
+	p := s.start("--remote", s.save("a.yaml", "remote: "+h.Name+`
+resources:
+  file:
+  - name: /srv/token
+    content: secret://env/SPORE_TOKEN
+    mode: "0600"
+`))
 	p.converged()
 	dir := strings.TrimSpace(s.on(h, "sh", "-c", "echo /var/lib/spore/run-*"))
 	tries := map[string][]string{
