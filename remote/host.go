@@ -113,15 +113,16 @@ func (h *host) lost() bool {
 func (h *host) session(ctx context.Context) (*ssh.Session, func(), error) {
 	refusedSince := time.Time{}
 	for {
-		h.count(&h.open, 1)
 		sess, err := h.newSession()
 		if err == nil {
+			// Counted now and not before: two that try in vain must not take each other for sessions
+			// that will end, and wait for that.
+			h.count(&h.open, 1)
 			return sess, sync.OnceFunc(func() {
 				sess.Close()
 				h.count(&h.open, -1)
 			}), nil
 		}
-		h.count(&h.open, -1)
 		var refused *ssh.OpenChannelError
 		if !errors.As(err, &refused) {
 			return nil, nil, fmt.Errorf("open session: %w", err)
