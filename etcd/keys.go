@@ -14,6 +14,15 @@ const (
 	hostsPrefix   = prefix + "hosts/"
 	valuesPrefix  = prefix + "kv/"
 	syncKey       = prefix + "sync"
+
+	// Of a detached fleet:
+	clusterKey    = prefix + "cluster"
+	endpointsKey  = prefix + "endpoints"
+	ordersPrefix  = prefix + "members/"
+	certsPrefix   = prefix + "certs/"
+	filesPrefix   = prefix + "files/"
+	leavingPrefix = prefix + "leaving/"
+	stewardPrefix = prefix + "steward/"
 )
 
 func graphKey(host string) string  { return graphsPrefix + url.PathEscape(host) }
@@ -31,6 +40,14 @@ func exportPrefix(kind, host string) string {
 
 func exportKey(kind, host, name string) string {
 	return exportPrefix(kind, host) + url.PathEscape(name)
+}
+
+func orderKey(host string) string   { return ordersPrefix + url.PathEscape(host) }
+func certKey(host string) string    { return certsPrefix + url.PathEscape(host) }
+func leavingKey(host string) string { return leavingPrefix + url.PathEscape(host) }
+func requestKey(host string) string { return hostPrefix(host) + "request" } // for a certificate
+func filesPrefixOf(digest string) string {
+	return filesPrefix + url.PathEscape(digest) + "/"
 }
 
 func valueKey(key string) string { return valuesPrefix + url.PathEscape(key) }

@@ -10,6 +10,12 @@ type Graph struct {
 	Name  string `json:"name"`
 	Text  string `json:"text"`
 	Files string `json:"files,omitempty"` // the digest of what was copied to the host beside it
+	// Bundle is the digest under which the store holds what travels with the graph, where no
+	// initiator copies that.
+	Bundle string `json:"bundle,omitempty"`
+	// Secrets are what the references in Text stand for, as JSON encrypted for Facts.Recipient of the
+	// host, where no initiator brings them.
+	Secrets []byte `json:"secrets,omitempty"`
 }
 
 // A Report is how a host stood at one moment.
@@ -21,6 +27,8 @@ type Report struct {
 	Processed int64         `json:"processed"` // see Client.Processed
 	Counts    engine.Counts `json:"counts"`
 	Failures  []string      `json:"failures,omitempty"` // at most 20 are sent, each cut to 500 bytes
+	// Repaired counts the changes made since the agent started that followed no new graph: drift.
+	Repaired int64 `json:"repaired,omitempty"`
 }
 
 // Facts are what a host tells of itself.
@@ -29,4 +37,9 @@ type Facts struct {
 	Arch      string   `json:"arch"`
 	Addresses []string `json:"addresses,omitempty"`
 	Version   string   `json:"version"`
+	// What follows is told by the agents of a detached fleet only.
+	Resident  bool   `json:"resident,omitempty"`
+	Digest    string `json:"digest,omitempty"`    // SHA-256 of the agent's binary, in hex
+	Peer      string `json:"peer,omitempty"`      // host:port at which it would serve other members; the next port is for clients
+	Recipient string `json:"recipient,omitempty"` // age recipient: what it alone is to read is encrypted for this
 }

@@ -52,10 +52,21 @@ var layers = []layer{
 	{"internal/edits", only("engine", "engine/manifest", "internal/fswatch"), nil},
 
 	{"internal/agent", only("engine", "engine/manifest", "etcd", "resources", "internal/secret", "internal/settle", "internal/view"), nil},
+	{"internal/bundle", only("engine/manifest"), nil},
+	{"internal/steward", only("etcd", "internal/secret"), nil},
+	// What stays on the hosts of a detached fleet, and the initiator's side of that.
+	{"internal/resident", only(
+		"engine", "engine/manifest", "etcd", "internal/agent", "internal/bundle", "internal/secret", "internal/steward", "internal/view",
+	), nil},
+	{"internal/cluster", only(
+		"engine", "engine/manifest", "etcd", "graph", "remote", "remote/dial", "internal/agent", "internal/bundle", "internal/resident",
+		"internal/secret", "internal/settle", "internal/view",
+	), nil},
+
 	// Of the agent, the fleet knows the words that the two exchange; not the other way round.
 	{"internal/fleet", only(
-		"engine", "engine/manifest", "etcd", "remote", "remote/dial", "internal/agent", "internal/edits",
-		"internal/settle", "internal/view",
+		"engine", "engine/manifest", "etcd", "remote", "remote/dial", "internal/agent", "internal/bundle", "internal/cluster",
+		"internal/edits", "internal/resident", "internal/secret", "internal/settle", "internal/view",
 	), nil},
 
 	{"internal/release", nothing, nothing},
@@ -66,12 +77,14 @@ var layers = []layer{
 	{"internal/demo", only("internal/lab", "internal/sshtest", "internal/view"), nil},
 	{"internal/e2e", nothing, nil},
 	{"internal/arch", nothing, nothing},
+	{"internal/chaos", only("internal/lab"), nil},
+	{"internal/chaos/*", only("internal/chaos", "internal/lab"), nil},
 	{"bench", only("internal/lab", "internal/view"), nil},
 
 	{"cmd/spore", only(
 		"engine", "engine/manifest", "etcd", "resources", "remote", "remote/dial", "internal/fswatch",
-		"internal/agent", "internal/demo", "internal/edits", "internal/fleet", "internal/secret", "internal/settle",
-		"internal/view",
+		"internal/agent", "internal/cluster", "internal/demo", "internal/edits", "internal/fleet", "internal/resident", "internal/secret",
+		"internal/settle", "internal/view",
 	), nil},
 }
 
