@@ -28,7 +28,7 @@ var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = 4 << 20 })
 
 // serverConfig returns the configuration of a store of one member in o.Dir. The streams of its
 // clients end with streams.
-func serverConfig(streams context.Context, o ServerOptions, a *authority, logger *zap.Logger) (*embed.Config, error) {
+func serverConfig(streams context.Context, o ServerOptions, a *Authority, logger *zap.Logger) (*embed.Config, error) {
 	smallSegments()
 	c := embed.NewConfig()
 	c.Name = "spore"
@@ -59,7 +59,7 @@ func serverConfig(streams context.Context, o ServerOptions, a *authority, logger
 	if c.PeerTLSInfo, err = tlsInfo(o.Dir, "peer", a, a.peer); err != nil {
 		return nil, err
 	}
-	c.PeerTLSInfo.AllowedCNs = []string{peerName} // or any host could pose as a member
+	peerNames(&c.PeerTLSInfo)
 	c.TlsMinVersion = "TLS1.3"
 	return c, nil
 }
@@ -82,7 +82,7 @@ func clientURLs(dir string) (grpc, http url.URL, err error) {
 }
 
 // tlsInfo issues a certificate and writes it to dir, since etcd reads its certificates from files.
-func tlsInfo(dir, name string, a *authority, issue func() (cert, key []byte, err error)) (transport.TLSInfo, error) {
+func tlsInfo(dir, name string, a *Authority, issue func() (cert, key []byte, err error)) (transport.TLSInfo, error) {
 	cert, key, err := issue()
 	if err != nil {
 		return transport.TLSInfo{}, err
@@ -100,6 +100,12 @@ func tlsInfo(dir, name string, a *authority, issue func() (cert, key []byte, err
 		}
 	}
 	return info, nil
+}
+
+// peerNames has members know each other by the name in their certificates, for addresses change; and
+// any host could pose as a member otherwise.
+func peerNames(info *transport.TLSInfo) {
+	info.ServerName, info.AllowedCNs, info.SkipClientSANVerify = peerName, []string{peerName}, true
 }
 
 // endWith ends streams with ctx, which they would else keep open for seconds after a close.

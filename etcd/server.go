@@ -17,15 +17,17 @@ import (
 
 // ServerOptions are the settings of a Server.
 type ServerOptions struct {
-	Dir    string // private to the user (0700) and made by the caller; holds data, keys and the socket
-	Log    *slog.Logger
-	NoSync bool // do not wait for the disk: only where losing everything in a crash is right
+	Dir string // private to the user (0700) and made by the caller; holds data, keys and the socket
+	Log *slog.Logger
+	// Authority is whose certificates the store goes by; nil makes a new one.
+	Authority *Authority
+	NoSync    bool // do not wait for the disk: only where losing everything in a crash is right
 }
 
 // A Server is an etcd in this process, of which nobody without a certificate of its own authority
 // gets an answer.
 type Server struct {
-	authority *authority
+	authority *Authority
 	admin     Credentials
 	embedded  *embed.Etcd
 	root      *clientv3.Client
@@ -65,8 +67,10 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 		return fmt.Errorf("%s is open to others (%v): make it 0700", o.Dir, info.Mode().Perm())
 	}
 	var err error
-	if s.authority, err = newAuthority(); err != nil {
-		return err
+	if s.authority = o.Authority; s.authority == nil {
+		if s.authority, err = NewAuthority(); err != nil {
+			return err
+		}
 	}
 	streams, cancel := context.WithCancel(context.Background())
 	s.streams = cancel
@@ -153,6 +157,9 @@ func (s *Server) Endpoint() string {
 	}
 	return s.address
 }
+
+// Authority returns whose certificates the store goes by.
+func (s *Server) Authority() *Authority { return s.authority }
 
 // Admin returns the operator's credentials.
 func (s *Server) Admin() Credentials { return s.admin }

@@ -3,6 +3,8 @@ package etcd
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"log/slog"
 	"net"
@@ -212,7 +214,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 // A store that was there before, with certificates and users of its own or none, serves as well.
 func TestExternalStore(t *testing.T) {
 	dir := shortDir(t)
-	a, err := newAuthority()
+	a, err := NewAuthority()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +231,14 @@ func TestExternalStore(t *testing.T) {
 	config.GRPCAdditionalServerOptions = nil // it has users of its own
 	config.ListenClientUrls = []url.URL{{Scheme: "https", Host: address}}
 	config.AdvertiseClientUrls, config.ListenClientHttpUrls = config.ListenClientUrls, nil
-	if config.ClientTLSInfo, err = tlsInfo(dir, "external", a, a.peer); err != nil { // it names the address
+	addressed := func() (cert, key []byte, err error) {
+		return a.issue(&x509.Certificate{
+			Subject:     pkix.Name{CommonName: "elsewhere"},
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		}, holderLifetime)
+	}
+	if config.ClientTLSInfo, err = tlsInfo(dir, "external", a, addressed); err != nil {
 		t.Fatal(err)
 	}
 	e, err := embed.StartEtcd(config)

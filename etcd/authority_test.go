@@ -141,7 +141,7 @@ func TestOnlyMembersReachThePeerPort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		config.ServerName = "127.0.0.1"
+		config.ServerName = peerName
 		if err := peerRequest(t, s, config); err == nil {
 			t.Errorf("%s was answered", what)
 		}
@@ -154,7 +154,7 @@ func TestOnlyMembersReachThePeerPort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.ServerName = "127.0.0.1"
+	config.ServerName = peerName
 	if err := peerRequest(t, s, config); err != nil {
 		t.Errorf("a member was refused: %v", err)
 	}
