@@ -99,10 +99,11 @@ func (c *Client) linked(up bool) {
 	c.link <- up
 }
 
-// FollowGraph calls f with the host's graph and its revision, once there is one, and with each
-// later one, until ctx is done (then it returns nil). f does not block.
+// FollowGraph calls f with the host's graph and its revision as soon as the store tells, which is 0
+// if it has none that can be read, and with each later one, until ctx is done (then it returns nil).
+// f does not block.
 func (c *Client) FollowGraph(ctx context.Context, f func(g Graph, revision int64)) error {
-	last := int64(0)
+	last, told := int64(0), false
 	return c.stream.follow(ctx, span{key: graphKey(c.host)}, func(ch change) {
 		for _, e := range ch.events {
 			if isDelete(e) || e.Kv.ModRevision <= last {
@@ -114,7 +115,12 @@ func (c *Client) FollowGraph(ctx context.Context, f func(g Graph, revision int64
 				c.log.Error("cannot read the graph that the operator sent", "revision", last, "error", err)
 				continue
 			}
+			told = true
 			f(g, last)
+		}
+		if !told {
+			told = true
+			f(Graph{}, 0)
 		}
 	})
 }

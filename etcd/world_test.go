@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -158,9 +159,26 @@ func TestFollowGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := arrived.wait(t, "the second graph comes", func(a []arrival) bool { return len(a) > 1 })
-	if want := (arrival{Graph{Name: "two", Files: "digest"}, second}); len(all) != 2 || all[1] != want {
+	if want := (arrival{Graph{Name: "two", Files: "digest"}, second}); len(all) != 2 || !reflect.DeepEqual(all[1], want) {
 		t.Errorf("got %+v, want %+v as the second", all, want)
 	}
+}
+
+// Whoever has to begin with something wants to know that the store has nothing.
+func TestFollowGraphThatIsNotThere(t *testing.T) {
+	s := startServer(t)
+	store := openStore(t, s)
+	c := dial(t, admit(t, s, "a", Grants{}))
+	revisions := newLatest[[]int64]()
+	background(t, func(ctx context.Context) error {
+		return c.FollowGraph(ctx, func(_ Graph, revision int64) { revisions.set(append(revisions.get(), revision)) })
+	})
+	revisions.wait(t, "the store says that there is none", func(r []int64) bool { return slices.Equal(r, []int64{0}) })
+	first, err := store.PutGraph(t.Context(), "a", Graph{Name: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revisions.wait(t, "the graph comes", func(r []int64) bool { return slices.Equal(r, []int64{0, first}) })
 }
 
 // catchUp asks c to catch up and waits until it has.

@@ -21,7 +21,8 @@ import (
 
 // Options say what an agent works on.
 type Options struct {
-	Manifest *manifest.Manifest // what to begin with
+	// Manifest is what to begin with, unless the store has a graph for the host.
+	Manifest *manifest.Manifest
 	Kinds    engine.Kinds
 	// Secrets returns what a reference in a graph of the store stands for.
 	Secrets func(dir, reference string) (string, error)
@@ -54,8 +55,10 @@ func Run(ctx context.Context, o Options) (engine.Counts, error) {
 			o.Sink.Emit(view.Record{Time: e.Time, Type: view.Resource, Event: &e})
 		},
 	})
-	if err := runner.Swap(o.Manifest.Program, 0); err != nil {
-		return engine.Counts{}, err
+	if o.Client == nil {
+		if err := runner.Swap(o.Manifest.Program, 0); err != nil {
+			return engine.Counts{}, err
+		}
 	}
 	last := &standing{runner: runner}
 	tasks, ctx := errgroup.WithContext(ctx)
@@ -137,36 +140,6 @@ func followEdits(ctx context.Context, o Options, r *engine.Runner) error {
 			o.Log.Error("edit refused", "err", err)
 		}
 	})
-}
-
-// An attached agent takes its graphs from the store and reports to it.
-type attached struct {
-	Options
-	runner   *engine.Runner
-	failures *failures
-}
-
-func (a *attached) followGraph(ctx context.Context) error {
-	err := a.Client.FollowGraph(ctx, func(g etcd.Graph, revision int64) {
-		if err := a.swap(g, revision); err != nil {
-			a.Log.Error("graph refused; the last good one stays", "err", err)
-		}
-	})
-	return wrap("follow graph", err)
-}
-
-// swap makes g the running graph. Its relative sources lie beside the file that the agent began
-// with: the initiator copies them before it writes the graph.
-func (a *attached) swap(g etcd.Graph, revision int64) error {
-	m, err := manifest.Parse(a.Manifest.File, []byte(g.Text), manifest.Options{Kinds: a.Kinds, Secrets: a.Secrets})
-	if err != nil {
-		return err
-	}
-	if err := a.runner.Swap(m.Program, revision); err != nil {
-		return err
-	}
-	a.failures.retain(m.Program.Graph.Has)
-	return nil
 }
 
 func wrap(operation string, err error) error {

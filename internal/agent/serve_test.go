@@ -23,8 +23,9 @@ import (
 // A depot is an embedded store as the operator has it.
 type depot struct {
 	*etcd.Store
-	server *etcd.Server
-	states chan etcd.Fleet
+	server   *etcd.Server
+	endpoint string // what agents are told
+	states   chan etcd.Fleet
 }
 
 func newDepot(t *testing.T) *depot {
@@ -40,7 +41,7 @@ func newDepot(t *testing.T) *depot {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	d := &depot{Store: store, server: server, states: make(chan etcd.Fleet, 1)}
+	d := &depot{Store: store, server: server, endpoint: server.Endpoint(), states: make(chan etcd.Fleet, 1)}
 	go func() {
 		_ = store.Follow(t.Context(), func(f etcd.Fleet) {
 			select {
@@ -119,7 +120,7 @@ func serve(t *testing.T, d *depot, base, id, graph string, orphan time.Duration)
 	go func() {
 		s.code <- Serve(ctx, ServeOptions{
 			Options: Options{Manifest: m, Kinds: kinds, Host: "h", Dir: s.dir, Version: "v1"},
-			Vault:   &Vault{Dir: s.dir}, Seeds: []string{d.server.Endpoint()}, Owner: "ann@laptop", Orphan: orphan, In: in, Out: stdout, LogLevel: slog.LevelInfo,
+			Vault:   &Vault{Dir: s.dir}, Seeds: []string{d.endpoint}, Owner: "ann@laptop", Orphan: orphan, In: in, Out: stdout, LogLevel: slog.LevelInfo,
 		})
 		stdout.Close()
 	}()
