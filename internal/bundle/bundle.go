@@ -28,12 +28,15 @@ func Digest(content []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// A bounded buffer refuses to grow beyond MaxSize.
-type bounded struct{ bytes.Buffer }
+// A bounded buffer refuses to grow beyond its limit.
+type bounded struct {
+	bytes.Buffer
+	limit int
+}
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > MaxSize {
-		return 0, fmt.Errorf("%w: more than %d MiB even if compressed; have the hosts fetch large files from elsewhere", ErrTooLarge, MaxSize>>20)
+	if b.Len()+len(p) > b.limit {
+		return 0, fmt.Errorf("%w: more than %d MiB even if compressed; have the hosts fetch large files from elsewhere", ErrTooLarge, b.limit>>20)
 	}
 	return b.Buffer.Write(p)
 }

@@ -125,11 +125,11 @@ func TestPackRefusesWhatHasChanged(t *testing.T) {
 
 func TestPackRefusesTooMuch(t *testing.T) {
 	s := &source{dir: t.TempDir()}
-	noise := make([]byte, MaxSize+1)
+	noise := make([]byte, 2<<20)
 	source := rand.NewChaCha8([32]byte{1})
 	_, _ = source.Read(noise)
 	s.file(t, "noise", string(noise), 0o600)
-	if _, _, err := Pack(s.files); !errors.Is(err, ErrTooLarge) {
+	if _, err := pack(s.files, 1<<20); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("got %v, want %v", err, ErrTooLarge)
 	}
 	s.files[0].Size = MaxUnpacked + 1

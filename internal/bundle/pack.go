@@ -21,40 +21,36 @@ import (
 // whatever their order, dates and owners. It fails if a file is not what it was when it was listed,
 // or, with ErrTooLarge, if there is too much.
 func Pack(files []manifest.File) (content []byte, digest string, err error) {
-	if err := pack(files, &content); err != nil {
+	if content, err = pack(files, MaxSize); err != nil {
 		return nil, "", fmt.Errorf("pack files: %w", err)
 	}
 	return content, Digest(content), nil
 }
 
-func pack(files []manifest.File, content *[]byte) error {
+func pack(files []manifest.File, limit int) ([]byte, error) {
 	total := int64(0)
 	for _, f := range files {
 		total += f.Size
 	}
 	if total > MaxUnpacked {
-		return fmt.Errorf("%w: %d MiB, and at most %d may travel", ErrTooLarge, total>>20, MaxUnpacked>>20)
+		return nil, fmt.Errorf("%w: %d MiB, and at most %d may travel", ErrTooLarge, total>>20, MaxUnpacked>>20)
 	}
 	if len(files) > maxEntries {
-		return fmt.Errorf("%w: %d files, and at most %d may travel", ErrTooLarge, len(files), maxEntries)
+		return nil, fmt.Errorf("%w: %d files, and at most %d may travel", ErrTooLarge, len(files), maxEntries)
 	}
-	var out bounded
-	zip, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
+	out := bounded{limit: limit}
+	zip := gzip.NewWriter(&out)
 	archive := tar.NewWriter(zip)
 	sorted := slices.SortedFunc(slices.Values(files), func(a, b manifest.File) int { return cmp.Compare(a.Name, b.Name) })
 	for _, f := range sorted {
 		if err := add(archive, f); err != nil {
-			return fmt.Errorf("%s: %w", f.Name, err)
+			return nil, fmt.Errorf("%s: %w", f.Name, err)
 		}
 	}
 	if err := errors.Join(archive.Close(), zip.Close()); err != nil {
-		return err
+		return nil, err
 	}
-	*content = out.Bytes()
-	return nil
+	return out.Bytes(), nil
 }
 
 func add(archive *tar.Writer, f manifest.File) error {
