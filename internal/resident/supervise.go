@@ -1,0 +1,124 @@
+package resident
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A supervisor keeps one process running.
+type supervisor struct {
+	layout  Layout
+	service string
+	log     *slog.Logger
+	// first is how long it waits before it starts again what ended at once, most what that grows to.
+	// What has run for longer than steady begins anew.
+	first, most, steady time.Duration
+}
+
+// Supervise keeps a service running, for as long as there is something for it to do, until ctx is
+// done; the service ends first. It is what Services does where there is no systemd. started is
+// called once it holds the lock that keeps a second one away.
+func Supervise(ctx context.Context, l Layout, service string, log *slog.Logger, started func()) error {
+	s := supervisor{layout: l, service: service, log: log, first: time.Second, most: time.Minute, steady: time.Minute}
+	return s.run(ctx, started)
+}
+
+func (s supervisor) run(ctx context.Context, started func()) error {
+	if s.service != AgentService && s.service != StoreService {
+		return fmt.Errorf("supervise: there is no service %q", s.service)
+	}
+	lock, err := tryLock(s.layout.supervisor(s.service), os.O_RDWR|os.O_CREATE, unix.LOCK_EX)
+	if errors.Is(err, errHeld) {
+		return fmt.Errorf("supervise: the %s of this host is supervised already", s.service)
+	}
+	if err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
+	defer lock.Close()
+	err = lock.Truncate(0)
+	if err == nil {
+		_, err = lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	}
+	if err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
+	started()
+	s.keep(ctx)
+	return nil
+}
+
+// keep runs the process again and again, more and more seldom if it ends at once.
+func (s supervisor) keep(ctx context.Context) {
+	pause := s.first
+	for ctx.Err() == nil && s.wanted() {
+		begin := time.Now()
+		err := s.once(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(begin) > s.steady {
+			pause = s.first
+		}
+		s.log.Warn("process ended; it is started again", "service", s.service, "err", err, "after", pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, s.most)
+	}
+}
+
+// wanted says no once there is nothing to do for the service, so that its end was its own decision.
+func (s supervisor) wanted() bool {
+	_, err := os.Stat(s.layout.wanted(s.service))
+	return err == nil
+}
+
+// once runs the process until it ends, or has to because ctx is done.
+func (s supervisor) once(ctx context.Context) error {
+	runtime.LockOSThread() // with which the process ends
+	defer runtime.UnlockOSThread()
+	argv := []string{"resident", s.service}
+	if s.layout != Standard() {
+		argv = append(argv, "--root", s.layout.Root)
+	}
+	cmd := exec.CommandContext(ctx, s.layout.Binary(), argv...)
+	cmd.Dir = s.layout.Root
+	last := &tail{}
+	cmd.Stderr = last
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = stopPatience
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(cmd.SysProcAttr)
+	err := cmd.Run()
+	if text := last.String(); text != "" && ctx.Err() == nil {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	return err
+}
+
+// A tail keeps the end of what is written to it.
+type tail struct{ text []byte }
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.text = append(t.text, p...)
+	if len(t.text) > tailSize {
+		t.text = append(t.text[:0], t.text[len(t.text)-tailSize:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.text) }

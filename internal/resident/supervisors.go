@@ -1,0 +1,102 @@
+package resident
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// supervisors are services on a host without systemd: for each one a daemon, which holds a lock.
+// That it runs is all there is to know; nothing starts it at boot.
+type supervisors struct{ layout Layout }
+
+// supervising is what a supervisor says once it has begun.
+const supervising = "supervising\n"
+
+// stopPatience is how long a service may take to end, after which it is killed.
+const stopPatience = time.Minute
+
+func (l Layout) supervisor(service string) string {
+	return filepath.Join(l.Dir(), service+".supervisor")
+}
+
+func (supervisors) Install(context.Context) error   { return nil }
+func (supervisors) Uninstall(context.Context) error { return nil }
+
+// Start returns once the supervisor has begun.
+func (s supervisors) Start(ctx context.Context, service string) error {
+	if running, err := s.Running(ctx, service); running || err != nil {
+		return err
+	}
+	argv := []string{"resident", "supervise", service}
+	if s.layout != Standard() {
+		argv = append(argv, "--root", s.layout.Root)
+	}
+	out, in, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", service, err)
+	}
+	defer out.Close()
+	cmd := exec.Command(s.layout.Binary(), argv...)
+	cmd.Dir = s.layout.Root
+	cmd.Stdout, cmd.Stderr = in, in
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the session that this runs in
+	err = cmd.Start()
+	in.Close()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", service, err)
+	}
+	go func() { _ = cmd.Wait() }() // until then a zombie, if this process lives on
+	defer context.AfterFunc(ctx, func() { out.Close() })()
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if said == supervising {
+		return nil
+	}
+	if errors.Is(err, io.EOF) || err == nil {
+		return fmt.Errorf("start %s: %s", service, strings.TrimSpace(said))
+	}
+	return fmt.Errorf("start %s: %w", service, err)
+}
+
+func (s supervisors) Stop(ctx context.Context, service string) error {
+	path := s.layout.supervisor(service)
+	signal := func(sig syscall.Signal) func() bool {
+		return func() bool {
+			pid, err := holder(path)
+			if pid > 0 {
+				_ = syscall.Kill(pid, sig)
+			}
+			is, _ := held(path)
+			return err == nil && !is
+		}
+	}
+	// Its own patience with the service comes first.
+	if eventually(ctx, stopPatience+5*time.Second, signal(syscall.SIGTERM)) ||
+		eventually(ctx, 5*time.Second, signal(syscall.SIGKILL)) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("stop %s: %w", service, err)
+		}
+		return nil
+	}
+	return fmt.Errorf("stop %s: it has not ended", service)
+}
+
+func (s supervisors) Restart(ctx context.Context, service string) error {
+	if err := s.Stop(ctx, service); err != nil {
+		return err
+	}
+	return s.Start(ctx, service)
+}
+
+func (s supervisors) Running(_ context.Context, service string) (bool, error) {
+	return held(s.layout.supervisor(service))
+}
