@@ -31,7 +31,8 @@ func TestAgentKilled(t *testing.T) {
 	s.holds(b, "/srv/shared-"+a.Name, "second")
 	p.converged()
 	before, other := s.agent(a), s.agent(b)
-	inode := s.on(a, "stat", "-c", "%i", "/srv/own")
+	own := s.on(a, "stat", "-c", "%i", "/srv/own")
+	shared := s.on(b, "stat", "-c", "%i", "/srv/shared-"+a.Name)
 
 	s.on(a, "kill", "-9", before)
 	p.says(a.Name, "agent restarted")
@@ -39,10 +40,13 @@ func TestAgentKilled(t *testing.T) {
 	if s.agent(a) == before || s.agent(b) != other {
 		t.Errorf("host %s: agent %s became %s; host %s: %s became %s", a.Name, before, s.agent(a), b.Name, other, s.agent(b))
 	}
-	if s.on(a, "stat", "-c", "%i", "/srv/own") != inode {
+	if s.on(a, "stat", "-c", "%i", "/srv/own") != own {
 		t.Errorf("the new agent began with another graph than the latest")
 	}
 	s.exchanged("second")
+	if s.on(b, "stat", "-c", "%i", "/srv/shared-"+a.Name) != shared {
+		t.Errorf("the new agent exported something else than the last one")
+	}
 	s.write(a, "/srv/own", "somebody else")
 	s.holds(a, "/srv/own", a.Name+" alone: second")
 	recaps := p.stop()
