@@ -4,51 +4,19 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"slices"
 
 	"spore/engine"
-	"spore/engine/manifest"
 	"spore/etcd"
+	"spore/internal/cluster"
 )
 
-// grantsOf returns what each host may do in the store: export and collect what its graph says, and
-// read and write the keys that its own resources name and those that come with what it collects.
+// grantsOf returns what each host may do in the store.
 func grantsOf(members []*member, kinds engine.Kinds) map[string]etcd.Grants {
-	exported := map[string][]string{} // keys in exports, by kind
+	programs := make(map[string]*engine.Program, len(members))
 	for _, m := range members {
-		for _, e := range m.manifest.Program.Exports {
-			spec, err := kinds[e.Kind].DecodeJSON(e.Spec)
-			if k, ok := spec.(engine.Keyed); ok && err == nil {
-				exported[e.Kind] = append(exported[e.Kind], k.Keys()...)
-			}
-		}
+		programs[m.name] = m.manifest.Program
 	}
-	all := make(map[string]etcd.Grants, len(members))
-	for _, m := range members {
-		all[m.name] = grantsFor(m.manifest, exported)
-	}
-	return all
-}
-
-func grantsFor(m *manifest.Manifest, exported map[string][]string) etcd.Grants {
-	var g etcd.Grants
-	for _, e := range m.Program.Exports {
-		g.Exports = append(g.Exports, e.Kind)
-	}
-	for _, c := range m.Program.Collects {
-		g.Collects = append(g.Collects, c.Kind)
-		g.Keys = append(g.Keys, exported[c.Kind]...)
-	}
-	for _, id := range m.Program.Graph.Keys() {
-		if k, ok := m.Program.Graph.Vertex(id).Spec.(engine.Keyed); ok {
-			g.Keys = append(g.Keys, k.Keys()...)
-		}
-	}
-	for _, list := range []*[]string{&g.Exports, &g.Collects, &g.Keys} {
-		slices.Sort(*list)
-		*list = slices.Compact(*list)
-	}
-	return g
+	return cluster.Grants(programs, kinds)
 }
 
 // regrant gives every host whose graph, or whose neighbours' exports, now need it other rights.
