@@ -1,7 +1,7 @@
 package etcd
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -21,47 +21,76 @@ const (
 	socketName    = "s"
 	httpName      = "h"
 	maxSocketPath = 103
+
+	dataName = "data" // the directory that is etcd's
 )
 
 // smallSegments makes etcd's log grow by 4 MiB at a time, and not 64: a store is often empty.
 var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = 4 << 20 })
 
-// serverConfig returns the configuration of a store of one member in o.Dir. The streams of its
-// clients end with streams.
-func serverConfig(streams context.Context, o ServerOptions, a *Authority, logger *zap.Logger) (*embed.Config, error) {
+// serverConfig returns the configuration of a store of one member that nobody joins.
+func serverConfig(o ServerOptions, a *Authority, g *gate, logger *zap.Logger) (*embed.Config, error) {
+	c, err := newConfig(o.Dir, a, g, logger)
+	if err != nil {
+		return nil, err
+	}
+	c.Name = "spore"
+	c.UnsafeNoFsync = o.NoSync
+	alone(c)
+	return c, nil
+}
+
+// alone has a member that is the only one elect itself in a tenth of a second, and listen for others
+// where none of them looks.
+func alone(c *embed.Config) {
+	c.TickMs, c.ElectionMs = 10, 100
+	peer := url.URL{Scheme: "https", Host: "127.0.0.1:0"}
+	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	c.InitialCluster = c.Name + "=" + peer.String()
+}
+
+// newConfig returns what is common to all: a store in dir for clients on this machine.
+func newConfig(dir string, a *Authority, g *gate, logger *zap.Logger) (*embed.Config, error) {
 	smallSegments()
 	c := embed.NewConfig()
-	c.Name = "spore"
-	c.Dir = filepath.Join(o.Dir, "data")
-	c.UnsafeNoFsync = o.NoSync
-	c.TickMs, c.ElectionMs = 10, 100 // ready in a tenth of a second; the election is most of it
+	c.Dir = filepath.Join(dir, dataName)
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "10m"
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	c.GRPCAdditionalServerOptions = []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(guardCall), grpc.ChainStreamInterceptor(guardStream, endWith(streams)),
+		grpc.ChainUnaryInterceptor(guardCall, g.call), grpc.ChainStreamInterceptor(guardStream, g.stream),
 	}
 
 	// With a listener of its own for HTTP, the other one speaks gRPC alone and without a detour.
-	grpcURL, httpURL, err := clientURLs(o.Dir)
+	grpcURL, httpURL, err := clientURLs(dir)
 	if err != nil {
 		return nil, err
 	}
 	c.ListenClientUrls, c.AdvertiseClientUrls = []url.URL{grpcURL}, []url.URL{grpcURL}
 	c.ListenClientHttpUrls = []url.URL{httpURL}
-	peer := url.URL{Scheme: "https", Host: "127.0.0.1:0"} // no other member has to find it
-	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	c.InitialCluster = c.Name + "=" + peer.String()
 
-	if c.ClientTLSInfo, err = tlsInfo(o.Dir, "server", a, a.server); err != nil {
+	if c.ClientTLSInfo, err = tlsInfo(dir, serverName, a, a.server); err != nil {
 		return nil, err
 	}
-	if c.PeerTLSInfo, err = tlsInfo(o.Dir, "peer", a, a.peer); err != nil {
+	if c.PeerTLSInfo, err = tlsInfo(dir, peerName, a, a.peer); err != nil {
 		return nil, err
 	}
-	peerNames(&c.PeerTLSInfo)
+	// Members know each other by name, for addresses change; any host could pose as one otherwise.
+	c.PeerTLSInfo.ServerName, c.PeerTLSInfo.AllowedCNs = peerName, []string{peerName}
+	c.PeerTLSInfo.SkipClientSANVerify = true
 	c.TlsMinVersion = "TLS1.3"
 	return c, nil
+}
+
+// listening tells where a store with this configuration listens for clients on this machine, and
+// keeps other people from it.
+func listening(c *embed.Config) (network, address string, err error) {
+	u := c.ListenClientUrls[0]
+	if u.Scheme != "unixs" {
+		return "tcp", u.Host, nil
+	}
+	err = errors.Join(os.Chmod(u.Path, 0o600), os.Chmod(c.ListenClientHttpUrls[0].Path, 0o600))
+	return "unix", u.Path, err
 }
 
 // clientURLs are two sockets in dir, or, if their paths would be too long, ports of the loopback.
@@ -101,26 +130,3 @@ func tlsInfo(dir, name string, a *Authority, issue func() (cert, key []byte, err
 	}
 	return info, nil
 }
-
-// peerNames has members know each other by the name in their certificates, for addresses change; and
-// any host could pose as a member otherwise.
-func peerNames(info *transport.TLSInfo) {
-	info.ServerName, info.AllowedCNs, info.SkipClientSANVerify = peerName, []string{peerName}, true
-}
-
-// endWith ends streams with ctx, which they would else keep open for seconds after a close.
-func endWith(ctx context.Context) grpc.StreamServerInterceptor {
-	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		both, cancel := context.WithCancel(stream.Context())
-		defer cancel()
-		defer context.AfterFunc(ctx, cancel)()
-		return handler(srv, &endingStream{stream, both})
-	}
-}
-
-type endingStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s *endingStream) Context() context.Context { return s.ctx }

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 )
 
 // ServerOptions are the settings of a Server.
@@ -27,59 +24,43 @@ type ServerOptions struct {
 // A Server is an etcd in this process, of which nobody without a certificate of its own authority
 // gets an answer.
 type Server struct {
+	*node
 	authority *Authority
 	admin     Credentials
-	embedded  *embed.Etcd
 	root      *clientv3.Client
 	network   string // of the listener for clients
 	address   string
 
-	streams context.CancelFunc // ends the streams of clients
-
 	admitting sync.Mutex
 	admitted  map[string]*admission
-
-	once   sync.Once
-	done   chan struct{}
-	err    error // set before done is closed
-	closed atomic.Bool
 }
-
-// How long an etcd may take to end, which takes milliseconds, unless it failed: then it may never.
-const (
-	closeTimeout       = 10 * time.Second
-	closeFailedTimeout = time.Second
-)
 
 // Start starts a new, empty store and returns when it serves.
 func Start(ctx context.Context, o ServerOptions) (*Server, error) {
-	s := &Server{done: make(chan struct{}), admitted: make(map[string]*admission)}
+	s := &Server{node: newNode(), admitted: make(map[string]*admission)}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start store: %w", err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Server) start(ctx context.Context, o ServerOptions) error {
-	if info, err := os.Stat(o.Dir); err != nil {
+func (s *Server) start(ctx context.Context, o ServerOptions) (err error) {
+	if err := private(o.Dir); err != nil {
 		return err
-	} else if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s is open to others (%v): make it 0700", o.Dir, info.Mode().Perm())
 	}
-	var err error
 	if s.authority = o.Authority; s.authority == nil {
 		if s.authority, err = NewAuthority(); err != nil {
 			return err
 		}
 	}
-	streams, cancel := context.WithCancel(context.Background())
-	s.streams = cancel
-	logger := newZap(o.Log, func(message string) { s.end(errors.New("store failed: " + message)) })
-	config, err := serverConfig(streams, o, s.authority, logger)
+	config, err := serverConfig(o, s.authority, s.gate, newZap(o.Log, s.fatal))
 	if err != nil {
 		return err
 	}
-	if err := s.embed(ctx, config); err != nil {
+	if err := s.node.start(ctx, config, func() {}); err != nil {
+		return err
+	}
+	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	go s.watch()
@@ -87,33 +68,6 @@ func (s *Server) start(ctx context.Context, o ServerOptions) error {
 		return err
 	}
 	return s.enableAuth(ctx, o.Log)
-}
-
-// embed starts etcd in a goroutine of its own, for a fatal error ends that, and waits until it
-// serves.
-func (s *Server) embed(ctx context.Context, config *embed.Config) error {
-	started := make(chan error, 1)
-	go func() {
-		defer close(started)
-		e, err := embed.StartEtcd(config)
-		s.embedded = e
-		started <- err
-	}()
-	if err, ok := <-started; err != nil {
-		return err
-	} else if !ok {
-		return s.Err()
-	}
-	select {
-	case <-s.embedded.Server.ReadyNotify():
-		return nil
-	case <-s.done:
-		return s.Err()
-	case err := <-s.embedded.Err():
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // watch ends the server when etcd has ended by itself.
@@ -127,22 +81,34 @@ func (s *Server) watch() {
 	}
 }
 
-// end says that the server has ended, once.
-func (s *Server) end(err error) {
-	s.once.Do(func() {
-		s.err = err
-		close(s.done)
-	})
+// Fence lets clients do nothing with the store until lift is called; they are told to try again. It
+// returns once the calls that were under way have ended. Watches and keepalives end, so that nobody
+// sees what happens to the store from then on, such as the end of a lease.
+func (s *Server) Fence(ctx context.Context) (lift func(), err error) {
+	idle, lift, err := s.gate.raise()
+	if err != nil {
+		return nil, fmt.Errorf("fence store: %w", err)
+	}
+	select {
+	case <-idle:
+		return lift, nil
+	case <-s.done:
+		err = errors.New("it has ended")
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	lift()
+	return nil, fmt.Errorf("fence store: %w", err)
 }
 
-// listening tells where a server with this configuration listens for clients.
-func listening(config *embed.Config) (network, address string, err error) {
-	u := config.ListenClientUrls[0]
-	if u.Scheme != "unixs" {
-		return "tcp", u.Host, nil
+// Snapshot writes all that the store holds to w, in the form that Restore takes, and tells what it
+// is. It fails if the store changes meanwhile: fence it before.
+func (s *Server) Snapshot(ctx context.Context, w io.Writer) (Mark, error) {
+	m, err := s.snapshot(ctx, w)
+	if err != nil {
+		return Mark{}, fmt.Errorf("take snapshot: %w", err)
 	}
-	err = errors.Join(os.Chmod(u.Path, 0o600), os.Chmod(config.ListenClientHttpUrls[0].Path, 0o600))
-	return "unix", u.Path, err
+	return m, nil
 }
 
 // Dial opens a connection to the listener, for a tunnel to carry.
@@ -164,47 +130,11 @@ func (s *Server) Authority() *Authority { return s.authority }
 // Admin returns the operator's credentials.
 func (s *Server) Admin() Credentials { return s.admin }
 
-// Done is closed when the server has ended, by Close or by itself; Err then tells why.
-func (s *Server) Done() <-chan struct{} { return s.done }
-
-// Err returns why the server ended by itself, if it did.
-func (s *Server) Err() error {
-	select {
-	case <-s.done:
-		return s.err
-	default:
-		return nil
-	}
-}
-
 // Close ends the server. Its Dir stays for the caller to remove.
 func (s *Server) Close() error {
-	if s.closed.Swap(true) {
-		return nil
-	}
 	s.end(nil)
 	if s.root != nil {
 		_ = s.root.Close() // it reports that it was closed
 	}
-	if s.streams != nil {
-		s.streams()
-	}
-	if s.embedded == nil {
-		return nil
-	}
-	timeout := closeTimeout
-	if s.Err() != nil {
-		timeout = closeFailedTimeout
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.embedded.Close()
-	}()
-	select {
-	case <-ended:
-		return nil
-	case <-time.After(timeout):
-		return fmt.Errorf("close store: not ended after %v", timeout)
-	}
+	return s.close()
 }

@@ -2,7 +2,6 @@ package etcd
 
 import (
 	"bytes"
-	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -19,7 +18,6 @@ import (
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
 )
 
 // A run as it should be, from start to close, says nothing that a person would have to read.
@@ -184,33 +182,6 @@ func TestOpenDirectoryIsRefused(t *testing.T) {
 	}
 }
 
-type fakeStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-func (s fakeStream) Context() context.Context { return s.ctx }
-
-// An etcd waits for seconds for the streams of its clients when it ends, unless they end first.
-func TestStreamsEndWithTheServer(t *testing.T) {
-	server, cancel := context.WithCancel(t.Context())
-	err := endWith(server)(nil, fakeStream{ctx: t.Context()}, nil, func(_ any, stream grpc.ServerStream) error {
-		if err := stream.Context().Err(); err != nil {
-			return err
-		}
-		cancel()
-		select {
-		case <-stream.Context().Done():
-			return nil
-		case <-time.After(patience):
-			return errors.New("the stream goes on")
-		}
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
-
 // A store that was there before, with certificates and users of its own or none, serves as well.
 func TestExternalStore(t *testing.T) {
 	dir := shortDir(t)
@@ -218,7 +189,7 @@ func TestExternalStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := serverConfig(t.Context(), ServerOptions{Dir: dir, NoSync: true}, a, zap.NewNop())
+	config, err := serverConfig(ServerOptions{Dir: dir, NoSync: true}, a, newGate(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
