@@ -35,7 +35,7 @@ const (
 type Authority struct {
 	cert *x509.Certificate
 	pem  []byte
-	key  crypto.Signer
+	key  ed25519.PrivateKey
 	now  func() time.Time
 }
 
@@ -71,20 +71,15 @@ func LoadAuthority(cert, key []byte) (*Authority, error) {
 	if !parsed.IsCA {
 		return nil, errors.New("load certificate authority: the certificate is not that of an authority")
 	}
-	block, _ := pem.Decode(key)
-	if block == nil {
-		return nil, errors.New("load certificate authority: there is no key in PEM")
-	}
-	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	private, err := decodeKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("load certificate authority: %w", err)
 	}
-	signer, ok := private.(ed25519.PrivateKey)
-	if !ok || !signer.Public().(ed25519.PublicKey).Equal(parsed.PublicKey) {
+	if public, ok := private.Public().(ed25519.PublicKey); !ok || !public.Equal(parsed.PublicKey) {
 		return nil, errors.New("load certificate authority: the key does not belong to the certificate")
 	}
 	whole := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: parsed.Raw})
-	return &Authority{cert: parsed, pem: whole, key: signer, now: time.Now}, nil
+	return &Authority{cert: parsed, pem: whole, key: private, now: time.Now}, nil
 }
 
 // Certificate returns the authority's certificate, PEM.
@@ -161,26 +156,34 @@ func clientTemplate(user string) *x509.Certificate {
 	}
 }
 
-// server returns a certificate, and its key, to listen with. Clients reach the server through
-// tunnels that end anywhere, so they go by serverName alone.
+// server returns a certificate, and its key, to listen with.
 func (a *Authority) server() (cert, key []byte, err error) {
-	return a.issue(&x509.Certificate{
+	return a.issue(serverTemplate(), holderLifetime)
+}
+
+// serverTemplate names serverName alone, for clients come through tunnels that end anywhere.
+func serverTemplate() *x509.Certificate {
+	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: serverName},
 		DNSNames:    []string{serverName},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, holderLifetime)
+	}
 }
 
-// peer returns a certificate, and its key, for members of the store to speak to each other. They go
-// by peerName, wherever they listen.
+// peer returns a certificate, and its key, for members of the store to speak to each other.
 func (a *Authority) peer() (cert, key []byte, err error) {
-	return a.issue(&x509.Certificate{
+	return a.issue(peerTemplate(), holderLifetime)
+}
+
+// peerTemplate names peerName alone, by which members know each other wherever they are.
+func peerTemplate() *x509.Certificate {
+	return &x509.Certificate{
 		Subject:     pkix.Name{CommonName: peerName},
 		DNSNames:    []string{peerName},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}, holderLifetime)
+	}
 }
 
 func (a *Authority) issue(template *x509.Certificate, lifetime time.Duration) (cert, key []byte, err error) {
@@ -197,12 +200,28 @@ func (a *Authority) issue(template *x509.Certificate, lifetime time.Duration) (c
 	return cert, key, nil
 }
 
-func encodeKey(key crypto.Signer) ([]byte, error) {
+func encodeKey(key ed25519.PrivateKey) ([]byte, error) {
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("encode key: %w", err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), nil
+}
+
+func decodeKey(text []byte) (ed25519.PrivateKey, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("there is no key in PEM")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	private, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("the key is a %T: only Ed25519 is used here", key)
+	}
+	return private, nil
 }
 
 func parseCertificate(text []byte) (*x509.Certificate, error) {

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.uber.org/zap"
@@ -108,25 +107,4 @@ func clientURLs(dir string) (grpc, http url.URL, err error) {
 	}
 	defer l.Close()
 	return url.URL{Scheme: "https", Host: l.Addr().String()}, url.URL{Scheme: "https", Host: "localhost:0"}, nil
-}
-
-// tlsInfo issues a certificate and writes it to dir, since etcd reads its certificates from files.
-func tlsInfo(dir, name string, a *Authority, issue func() (cert, key []byte, err error)) (transport.TLSInfo, error) {
-	cert, key, err := issue()
-	if err != nil {
-		return transport.TLSInfo{}, err
-	}
-	info := transport.TLSInfo{
-		CertFile:       filepath.Join(dir, name+".crt"),
-		KeyFile:        filepath.Join(dir, name+".key"),
-		TrustedCAFile:  filepath.Join(dir, "ca.crt"),
-		ClientCertAuth: true,
-	}
-	files := map[string][]byte{info.CertFile: cert, info.KeyFile: key, info.TrustedCAFile: a.pem}
-	for path, content := range files {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			return transport.TLSInfo{}, fmt.Errorf("write certificate: %w", err)
-		}
-	}
-	return info, nil
 }

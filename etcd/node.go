@@ -34,8 +34,9 @@ func newNode() *node { return &node{gate: newGate(), done: make(chan struct{})} 
 // fatal is where etcd would end the process.
 func (n *node) fatal(message string) { n.end(errors.New("store failed: " + message)) }
 
-// start starts etcd in a goroutine of its own, for a fatal error ends that. If it fails for lack of
-// time, what has been begun is undone when it comes to an end, and only then abandoned is called.
+// start starts etcd in a goroutine of its own, for a fatal error ends that. If it fails it calls
+// abandoned once etcd has let go of its files: when it runs out of time that is later, and after a
+// fatal error never.
 func (n *node) start(ctx context.Context, config *embed.Config, abandoned func()) error {
 	type result struct {
 		etcd *embed.Etcd
@@ -50,7 +51,6 @@ func (n *node) start(ctx context.Context, config *embed.Config, abandoned func()
 	select {
 	case r, ok := <-started:
 		if !ok {
-			abandoned()
 			return n.Err()
 		}
 		if n.embedded = r.etcd; r.err != nil {
@@ -59,9 +59,12 @@ func (n *node) start(ctx context.Context, config *embed.Config, abandoned func()
 		return r.err
 	case <-ctx.Done():
 		go func() {
-			defer abandoned()
-			if r := <-started; r.etcd != nil {
+			r, ok := <-started
+			if r.etcd != nil {
 				r.etcd.Close()
+			}
+			if ok {
+				abandoned()
 			}
 		}()
 		return context.Cause(ctx)
@@ -114,7 +117,7 @@ func (n *node) close() error {
 		return nil
 	}
 	timeout := closeTimeout
-	if n.Err() != nil {
+	if err := n.Err(); err != nil && !errors.Is(err, ErrRemoved) {
 		timeout = closeFailedTimeout
 	}
 	ended := make(chan struct{})
