@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 
-	"go.etcd.io/etcd/api/v3/authpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -17,35 +18,34 @@ type Grants struct {
 	Exports  []string // kinds it may export
 	Collects []string // kinds of which it may read all exports
 	Keys     []string // values it may read and write
+	// Resident says that the host goes on without an initiator: it may read where the store is, its
+	// Order and its certificate.
+	Resident bool
+	Bundle   string // the digest of what it may fetch; a host that may is Resident
 }
 
-// An admission is a host that was let in.
+// An admission is what is known of the user and the role of one host.
 type admission struct {
-	credentials Credentials
-	exports     map[string]bool // kinds ever granted
-	permissions map[span]access // what the host's role holds
+	host string
+
+	mu          sync.Mutex
+	permissions map[span]access // what the role holds; nil while that is unknown
+	user        bool            // the user is there, with the role
+	credentials Credentials     // once asked for
 }
-
-type access = clientv3.PermissionType
-
-const (
-	read      = access(authpb.READ)
-	readWrite = access(authpb.READWRITE)
-)
 
 // enableAuth makes the operator's certificate that of a user who may do anything, and everyone
 // else's that of one who may do nothing.
 func (s *Server) enableAuth(ctx context.Context, log *slog.Logger) error {
-	cert, key, err := s.authority.client(adminName)
-	if err != nil {
+	var err error
+	if s.admin, err = s.authority.Admin(); err != nil {
 		return err
 	}
-	s.admin = Credentials{Server: serverName, CA: s.authority.pem, Cert: cert, Key: key}
 	o := Options{Endpoints: []string{s.Endpoint()}, Credentials: s.admin, Log: log}
 	if s.root, err = o.connect(); err != nil {
 		return err
 	}
-	if err := s.addUser(ctx, adminName, adminName); err != nil {
+	if err := addUser(ctx, s.root, adminName); err != nil {
 		return err
 	}
 	if _, err := call(ctx, s.root.AuthEnable); err != nil {
@@ -54,16 +54,77 @@ func (s *Server) enableAuth(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// addUser makes a user who is known by his certificate alone, and gives him the role.
-func (s *Server) addUser(ctx context.Context, name, role string) error {
+// Admit makes host a user of the store with these grants and returns its credentials, issued by
+// authority. Called again it changes the grants and returns the same credentials; but what a host
+// may export it may export for good, for it has to withdraw what it exported, and a host that is
+// Resident stays so, with its last Bundle unless there is another.
+func (s *Store) Admit(ctx context.Context, authority *Authority, host string, g Grants) (Credentials, error) {
+	if host == "" {
+		return Credentials{}, errors.New("admit host: it has no name")
+	}
+	a := s.admission(host)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := s.addRole(ctx, a)
+	if err == nil {
+		err = s.setRole(ctx, a, g)
+	}
+	if err == nil && !a.user { // it comes last: it has all its rights or none
+		err = addUser(ctx, s.etcd, hostName+host)
+		a.user = err == nil
+	}
+	if err == nil && a.credentials.Cert == nil {
+		a.credentials, err = authority.Host(host)
+	}
+	if err != nil {
+		return Credentials{}, fmt.Errorf("admit %s: %w", host, err)
+	}
+	return a.credentials, nil
+}
+
+// Regrant is Admit for a host that has been admitted and keeps its credentials.
+func (s *Store) Regrant(ctx context.Context, host string, g Grants) error {
+	a := s.admission(host)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var err error
+	if a.permissions == nil {
+		err = s.readRole(ctx, a)
+	}
+	if err == nil {
+		err = s.setRole(ctx, a, g)
+	}
+	if err != nil {
+		return fmt.Errorf("change the rights of %s: %w", host, err)
+	}
+	return nil
+}
+
+func (s *Store) admission(host string) *admission {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.admitted[host]
+	if !ok {
+		a = &admission{host: host}
+		s.admitted[host] = a
+	}
+	return a
+}
+
+// addUser makes a user who is known by his certificate alone, with the role of the same name.
+func addUser(ctx context.Context, c *clientv3.Client, name string) error {
 	_, err := call(ctx, func(ctx context.Context) (*clientv3.AuthUserAddResponse, error) {
-		return s.root.UserAddWithOptions(ctx, name, "", &clientv3.UserAddOptions{NoPassword: true})
+		return c.UserAddWithOptions(ctx, name, "", &clientv3.UserAddOptions{NoPassword: true})
 	})
-	if err != nil && !errors.Is(err, rpctypes.ErrUserAlreadyExist) {
+	if errors.Is(err, rpctypes.ErrUserAlreadyExist) {
+		if ready, err := hasRole(ctx, c, name); ready || err != nil {
+			return err
+		}
+	} else if err != nil {
 		return fmt.Errorf("add user %s: %w", name, err)
 	}
 	_, err = call(ctx, func(ctx context.Context) (*clientv3.AuthUserGrantRoleResponse, error) {
-		return s.root.UserGrantRole(ctx, name, role)
+		return c.UserGrantRole(ctx, name, name)
 	})
 	if err != nil {
 		return fmt.Errorf("give user %s its role: %w", name, err)
@@ -71,101 +132,13 @@ func (s *Server) addUser(ctx context.Context, name, role string) error {
 	return nil
 }
 
-// Admit makes host a user of the store with these grants and returns its credentials. Called again
-// it changes the grants and returns the same credentials; kinds once granted for export stay so,
-// for the host has to withdraw what it exported.
-func (s *Server) Admit(ctx context.Context, host string, g Grants) (Credentials, error) {
-	if host == "" {
-		return Credentials{}, errors.New("admit host: it has no name")
-	}
-	s.admitting.Lock()
-	defer s.admitting.Unlock()
-	a, known := s.admitted[host]
-	if !known {
-		var err error
-		if a, err = s.newAdmission(ctx, host); err != nil {
-			return Credentials{}, fmt.Errorf("admit %s: %w", host, err)
-		}
-	}
-	for _, kind := range g.Exports {
-		a.exports[kind] = true
-	}
-	if err := s.setRole(ctx, a, permissions(host, a.exports, g)); err != nil {
-		return Credentials{}, fmt.Errorf("admit %s: %w", host, err)
-	}
-	if !known {
-		// The user comes last: it has all its rights or none.
-		if err := s.addUser(ctx, hostName+host, hostName+host); err != nil {
-			return Credentials{}, fmt.Errorf("admit %s: %w", host, err)
-		}
-		s.admitted[host] = a
-	}
-	return a.credentials, nil
-}
-
-func (s *Server) newAdmission(ctx context.Context, host string) (*admission, error) {
-	cert, key, err := s.authority.client(hostName + host)
-	if err != nil {
-		return nil, err
-	}
-	_, err = call(ctx, func(ctx context.Context) (*clientv3.AuthRoleAddResponse, error) {
-		return s.root.RoleAdd(ctx, hostName+host)
+// hasRole says whether a user has the role of the same name.
+func hasRole(ctx context.Context, c *clientv3.Client, name string) (bool, error) {
+	user, err := call(ctx, func(ctx context.Context) (*clientv3.AuthUserGetResponse, error) {
+		return c.UserGet(ctx, name)
 	})
-	if err != nil && !errors.Is(err, rpctypes.ErrRoleAlreadyExist) {
-		return nil, fmt.Errorf("add role: %w", err)
+	if err != nil {
+		return false, fmt.Errorf("look at user %s: %w", name, err)
 	}
-	return &admission{
-		credentials: Credentials{Host: host, Server: serverName, CA: s.authority.pem, Cert: cert, Key: key},
-		exports:     make(map[string]bool),
-		permissions: make(map[span]access),
-	}, nil
-}
-
-// permissions are what a host with these grants may do to which keys.
-func permissions(host string, exports map[string]bool, g Grants) map[span]access {
-	p := map[span]access{
-		{graphKey(host), false}:  read,
-		{hostPrefix(host), true}: readWrite,
-		{syncKey, false}:         read,
-	}
-	for kind := range exports {
-		p[span{exportPrefix(kind, host), true}] = readWrite
-	}
-	for _, kind := range g.Collects {
-		p[span{kindPrefix(kind), true}] = read
-	}
-	for _, key := range g.Keys {
-		p[span{valueKey(key), false}] = readWrite
-	}
-	return p
-}
-
-// setRole makes want the permissions of the host's role. It adds before it takes away.
-func (s *Server) setRole(ctx context.Context, a *admission, want map[span]access) error {
-	role := hostName + a.credentials.Host
-	for sp, access := range want {
-		if has, ok := a.permissions[sp]; ok && has == access {
-			continue
-		}
-		_, err := call(ctx, func(ctx context.Context) (*clientv3.AuthRoleGrantPermissionResponse, error) {
-			return s.root.RoleGrantPermission(ctx, role, sp.key, sp.end(), access)
-		})
-		if err != nil {
-			return fmt.Errorf("grant %s: %w", sp.key, err)
-		}
-		a.permissions[sp] = access
-	}
-	for sp := range a.permissions {
-		if _, wanted := want[sp]; wanted {
-			continue
-		}
-		_, err := call(ctx, func(ctx context.Context) (*clientv3.AuthRoleRevokePermissionResponse, error) {
-			return s.root.RoleRevokePermission(ctx, role, sp.key, sp.end())
-		})
-		if err != nil && !errors.Is(err, rpctypes.ErrPermissionNotGranted) {
-			return fmt.Errorf("take back %s: %w", sp.key, err)
-		}
-		delete(a.permissions, sp)
-	}
-	return nil
+	return slices.Contains(user.Roles, name), nil
 }

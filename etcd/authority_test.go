@@ -15,9 +15,10 @@ import (
 
 func TestCredentialsCarryTheHost(t *testing.T) {
 	s := startServer(t)
+	store := openStore(t, s)
 	// A common name is meant to have 64 characters at most; a host's name may have more.
 	for _, host := range []string{"a", "root", "host:b", "ünï/cödé", strings.Repeat("long.", 50)} {
-		c, err := s.Admit(t.Context(), host, Grants{})
+		c, err := store.Admit(t.Context(), s.Authority(), host, Grants{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,12 +38,12 @@ func TestCredentialsCarryTheHost(t *testing.T) {
 		if err := dial(t, o).PutFacts(t.Context(), Facts{OS: "linux"}); err != nil {
 			t.Errorf("use the credentials of %q: %v", host, err)
 		}
-		again, err := s.Admit(t.Context(), host, Grants{Keys: []string{"k"}})
+		again, err := store.Admit(t.Context(), s.Authority(), host, Grants{Keys: []string{"k"}})
 		if err != nil || string(again.Key) != string(c.Key) || string(again.Cert) != string(c.Cert) {
 			t.Errorf("admit %q again: got other credentials, or %v", host, err)
 		}
 	}
-	if _, err := s.Admit(t.Context(), "", Grants{}); err == nil {
+	if _, err := store.Admit(t.Context(), s.Authority(), "", Grants{}); err == nil {
 		t.Error("a host without a name was admitted")
 	}
 }
@@ -132,7 +133,7 @@ func TestForeignCertificatesAreRefused(t *testing.T) {
 // Any local user can reach the port that members speak on, and any host holds a certificate.
 func TestOnlyMembersReachThePeerPort(t *testing.T) {
 	s := startServer(t)
-	host, err := s.Admit(t.Context(), "a", Grants{})
+	host, err := rootStore(s).Admit(t.Context(), s.Authority(), "a", Grants{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,9 +138,12 @@ func openStore(t *testing.T, s *Server) *Store {
 	return store
 }
 
+// rootStore returns a store that remembers nobody it has admitted.
+func rootStore(s *Server) *Store { return newStore(s.root, adminOptions(s)) }
+
 func admit(t *testing.T, s *Server, host string, g Grants) Options {
 	t.Helper()
-	c, err := s.Admit(t.Context(), host, g)
+	c, err := rootStore(s).Admit(t.Context(), s.Authority(), host, g)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -30,14 +29,11 @@ type Server struct {
 	root      *clientv3.Client
 	network   string // of the listener for clients
 	address   string
-
-	admitting sync.Mutex
-	admitted  map[string]*admission
 }
 
 // Start starts a new, empty store and returns when it serves.
 func Start(ctx context.Context, o ServerOptions) (*Server, error) {
-	s := &Server{node: newNode(), admitted: make(map[string]*admission)}
+	s := &Server{node: newNode()}
 	if err := s.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start store: %w", err), s.Close())
 	}

@@ -3,16 +3,24 @@ package etcd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// A Store is the operator's view.
+// A Store is the operator's view. Where nothing else is said, its methods wait for an answer for a
+// limited time, try again what failed in passing, and may be repeated.
 type Store struct {
-	etcd *clientv3.Client
-	log  *slog.Logger
+	etcd    *clientv3.Client
+	log     *slog.Logger
+	options Options
+
+	mu       sync.Mutex
+	admitted map[string]*admission
+	unnamed  map[string]int64 // see Sweep
 }
 
 // Open returns the store at o. It does not wait for an answer.
@@ -21,7 +29,11 @@ func Open(_ context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Store{etcd, o.Log}, nil
+	return newStore(etcd, o), nil
+}
+
+func newStore(etcd *clientv3.Client, o Options) *Store {
+	return &Store{etcd: etcd, log: o.Log, options: o, admitted: make(map[string]*admission)}
 }
 
 // PutGraph makes g the desired graph of host and returns its revision. If it is already, nothing
@@ -55,12 +67,39 @@ func (s *Store) PutGraph(ctx context.Context, host string, g Graph) (revision in
 	return revision, nil
 }
 
+// Graph returns the desired graph of host and its revision, which is 0 if there is none.
+func (s *Store) Graph(ctx context.Context, host string) (g Graph, revision int64, err error) {
+	found, err := s.get(ctx, span{key: graphKey(host)})
+	if err == nil && len(found.Kvs) > 0 {
+		revision = found.Kvs[0].ModRevision
+		err = json.Unmarshal(found.Kvs[0].Value, &g)
+	}
+	if err != nil {
+		return Graph{}, 0, fmt.Errorf("get graph of %s: %w", host, err)
+	}
+	return g, revision, nil
+}
+
+// Graphs returns the desired graphs by host.
+func (s *Store) Graphs(ctx context.Context) (map[string]Graph, error) {
+	graphs, err := byHost[Graph](ctx, s, graphsPrefix)
+	if err != nil {
+		return nil, fmt.Errorf("get graphs: %w", err)
+	}
+	return graphs, nil
+}
+
+// DropGraph takes away the desired graph of host.
+func (s *Store) DropGraph(ctx context.Context, host string) error {
+	if err := s.delete(ctx, span{key: graphKey(host)}); err != nil {
+		return fmt.Errorf("drop graph of %s: %w", host, err)
+	}
+	return nil
+}
+
 // Sync asks every host to catch up with all that has been written, and to report.
 func (s *Store) Sync(ctx context.Context) error {
-	_, err := call(ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
-		return s.etcd.Put(ctx, syncKey, "")
-	})
-	if err != nil {
+	if err := s.put(ctx, syncKey, ""); err != nil {
 		return fmt.Errorf("ask hosts to catch up: %w", err)
 	}
 	return nil

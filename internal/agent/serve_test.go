@@ -94,7 +94,7 @@ type service struct {
 func serve(t *testing.T, d *depot, base, id, graph string, orphan time.Duration) *service {
 	t.Helper()
 	s := &service{dir: runDir(t, base, id).Dir, records: make(chan view.Record, 1024), code: make(chan int, 1)}
-	credentials, err := d.server.Admit(t.Context(), "h", etcd.Grants{})
+	credentials, err := d.Admit(t.Context(), d.server.Authority(), "h", etcd.Grants{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,11 @@ func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}
+	admit := func(ctx context.Context, host string, g etcd.Grants) (etcd.Credentials, error) {
+		return client.Admit(ctx, server.Authority(), host, g)
+	}
 	return &Store{
-		Store: client, Dial: server.Dial, Admit: server.Admit, Done: server.Done(), Err: server.Err,
+		Store: client, Dial: server.Dial, Admit: admit, Done: server.Done(), Err: server.Err,
 		End: func() error { return errors.Join(client.Close(), server.Close(), release()) },
 	}, nil
 }
