@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // writeFile puts a file in its place at once: after a crash there is the old one or the new one.
@@ -91,6 +92,24 @@ func copyFile(from, to string) error {
 		err = out.Sync()
 	}
 	return errors.Join(err, out.Close())
+}
+
+// makeDir makes a private directory, or sees to it that the one that is there is.
+func makeDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", path)
+	}
+	if info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
+		return fmt.Errorf("%s belongs to another user: look what it is, and move it away", path)
+	}
+	return os.Chmod(path, 0o700) // #nosec G302: a directory
 }
 
 func syncDir(path string) error {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -19,7 +19,6 @@ import (
 type supervisor struct {
 	layout  Layout
 	service string
-	log     *slog.Logger
 	// first is how long it waits before it starts again what ended at once, most what that grows to.
 	// What has run for longer than steady begins anew.
 	first, most, steady time.Duration
@@ -28,8 +27,8 @@ type supervisor struct {
 // Supervise keeps a service running, for as long as there is something for it to do, until ctx is
 // done; the service ends first. It is what Services does where there is no systemd. started is
 // called once it holds the lock that keeps a second one away.
-func Supervise(ctx context.Context, l Layout, service string, log *slog.Logger, started func()) error {
-	s := supervisor{layout: l, service: service, log: log, first: time.Second, most: time.Minute, steady: time.Minute}
+func Supervise(ctx context.Context, l Layout, service string, started func()) error {
+	s := supervisor{layout: l, service: service, first: time.Second, most: time.Minute, steady: time.Minute}
 	return s.run(ctx, started)
 }
 
@@ -69,7 +68,7 @@ func (s supervisor) keep(ctx context.Context) {
 		if time.Since(begin) > s.steady {
 			pause = s.first
 		}
-		s.log.Warn("process ended; it is started again", "service", s.service, "err", err, "after", pause)
+		s.note(err, pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -77,6 +76,12 @@ func (s supervisor) keep(ctx context.Context) {
 		}
 		pause = min(2*pause, s.most)
 	}
+}
+
+// note leaves word of how the process ended last, where nothing grows with the times that it does.
+func (s supervisor) note(err error, pause time.Duration) {
+	text := fmt.Sprintf("%s: the %s ended, and is started again in %v: %v\n", time.Now().UTC().Format(time.RFC3339), s.service, pause, err)
+	_ = writeFile(filepath.Join(s.layout.Dir(), s.service+".ended"), []byte(text), 0o600) // a full disk ends no supervisor
 }
 
 // wanted says no once there is nothing to do for the service, so that its end was its own decision.

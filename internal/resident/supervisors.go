@@ -19,8 +19,8 @@ import (
 // That it runs is all there is to know; nothing starts it at boot.
 type supervisors struct{ layout Layout }
 
-// supervising is what a supervisor says once it has begun.
-const supervising = "supervising\n"
+// Supervising is what a supervisor says on standard output once it has begun.
+const Supervising = "supervising\n"
 
 // stopPatience is how long a service may take to end, after which it is killed.
 const stopPatience = time.Minute
@@ -58,7 +58,7 @@ func (s supervisors) Start(ctx context.Context, service string) error {
 	go func() { _ = cmd.Wait() }() // until then a zombie, if this process lives on
 	defer context.AfterFunc(ctx, func() { out.Close() })()
 	said, err := bufio.NewReader(out).ReadString('\n')
-	if said == supervising {
+	if said == Supervising {
 		return nil
 	}
 	if errors.Is(err, io.EOF) || err == nil {

@@ -1,0 +1,97 @@
+package resident
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (g *ground) upgrade(trailer string) (digest string, err error) {
+	g.Helper()
+	digest = filepath.Base(filepath.Dir(g.binary(trailer)))
+	u := upgrade{layout: g.Layout, services: g.services, patience: patience, steady: 100 * time.Millisecond}
+	if strings.HasPrefix(trailer, "broken") {
+		u.patience = time.Second // is waited out
+	}
+	return digest, u.to(g.Context(), digest)
+}
+
+// runs makes sure that agent and store run, with the binary of this digest.
+func (g *ground) runs(digest string) {
+	g.Helper()
+	if r, err := g.runner(runner{}); err != nil || r.digest != digest {
+		g.Errorf("what runs is %+v, %v; want %s", r, err, digest)
+	}
+	if got, err := digestOf(g.Binary()); err != nil || got != digest {
+		g.Errorf("the binary is %s, %v; want %s", got, err, digest)
+	}
+	g.await("the store runs", g.storeRuns)
+}
+
+func newFleetHost(t *testing.T) (g *ground, digest string) {
+	g = newGround(t)
+	g.install()
+	g.member(Membership{})
+	g.start()
+	digest, err := digestOf(g.Binary())
+	g.must(err)
+	g.runs(digest)
+	return g, digest
+}
+
+func TestUpgrade(t *testing.T) {
+	g, before := newFleetHost(t)
+	for range 2 { // twice is no error
+		after, err := g.upgrade("next")
+		g.must(err)
+		g.runs(after)
+		if previous, err := digestOf(g.previous()); err != nil || previous != before {
+			t.Errorf("the previous binary is %s, %v", previous, err)
+		}
+	}
+}
+
+func TestUpgradeGoesBack(t *testing.T) {
+	for trailer, want := range map[string]string{
+		brokenAgent: "the agent does not come up with the new binary",
+		brokenStore: "the store does not come up with the new binary",
+	} {
+		t.Run(trailer, func(t *testing.T) {
+			g, before := newFleetHost(t)
+			_, err := g.upgrade(trailer)
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the previous binary is back") {
+				t.Errorf("the error is %v", err)
+			}
+			g.runs(before)
+		})
+	}
+}
+
+func TestUpgradeRefusesBadBinaries(t *testing.T) {
+	g, before := newFleetHost(t)
+	if _, err := g.upgrade(mute); err == nil || !strings.Contains(err.Error(), "this binary is of no use") {
+		t.Errorf("the error is %v", err)
+	}
+	u := upgrade{layout: g.Layout, services: g.services}
+	damaged := g.binary("damaged")
+	g.must(os.WriteFile(damaged, []byte("#!/bin/sh\n"), 0o700))
+	for digest, want := range map[string]string{
+		filepath.Base(filepath.Dir(damaged)): "is damaged",
+		strings.Repeat("0", 64):              "no such file",
+		"../../bin":                          "no SHA-256",
+	} {
+		if err := u.to(t.Context(), digest); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error is %v, want %q", digest, err, want)
+		}
+	}
+	g.runs(before)
+}
+
+func TestUpgradeWantsAnInstallation(t *testing.T) {
+	g := newGround(t)
+	if _, err := g.upgrade("next"); err == nil || !strings.Contains(err.Error(), "nothing is installed") {
+		t.Errorf("the error is %v", err)
+	}
+}
