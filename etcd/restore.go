@@ -21,10 +21,9 @@ func Restore(ctx context.Context, file string, o MemberOptions) error {
 	}
 	defer unlock()
 	data := filepath.Join(o.Dir, dataName)
-	switch _, err = os.Lstat(data); {
-	case err == nil:
+	if exists(data) {
 		err = fmt.Errorf("there is a store in %s already", data)
-	case errors.Is(err, os.ErrNotExist):
+	} else {
 		err = restore(ctx, file, data, o)
 	}
 	if err != nil {
@@ -83,12 +82,17 @@ func Revive(ctx context.Context, o MemberOptions) error {
 	defer unlock()
 	data := filepath.Join(o.Dir, dataName)
 	lost, revived := data+".lost", data+".revived"
-	if _, err = os.Lstat(lost); errors.Is(err, os.ErrNotExist) {
-		if err = revive(ctx, revived, o); err == nil {
+	if exists(data) {
+		if err = os.RemoveAll(lost); err == nil {
+			err = revive(ctx, revived, o)
+		}
+		if err == nil {
 			err = rename(data, lost)
 		}
+	} else if !exists(revived) {
+		err = fmt.Errorf("there is no store in %s", data)
 	}
-	if _, statErr := os.Lstat(data); err == nil && errors.Is(statErr, os.ErrNotExist) {
+	if err == nil {
 		err = rename(revived, data)
 	}
 	if err == nil {
@@ -98,6 +102,11 @@ func Revive(ctx context.Context, o MemberOptions) error {
 		return fmt.Errorf("revive store: %w", err)
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // revive makes data from the last state of the store in o.Dir. That is found by starting it, forced
