@@ -16,7 +16,7 @@
 //	    …                  the session's files
 //
 // The parts, in the order in which a session uses them: connect.go, probe.go and probe.sh,
-// install.go, files.go, tunnel.go, agent.go, supervise.go, clean.go and clean.sh; host.go hands
-// out the channels of one connection. Every command on the host is started by command.go, and where
-// it is to be another user's by become.go, talk.go and tty.go.
+// install.go, files.go, tunnel.go, agent.go, supervise.go, clean.go and clean.sh; host.go and
+// room.go hand out the sessions of one host. Every command on the host is started by command.go, and
+// where it is to be another user's by become.go, talk.go and tty.go.
 package remote

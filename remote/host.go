@@ -16,30 +16,30 @@ import (
 )
 
 const (
-	writesInFlight = 64                    // SFTP requests at once: what a long round trip needs
-	freeing        = time.Second           // how long sshd may take to free a session we closed
-	freeingPoll    = 50 * time.Millisecond // how often we look
-	answerIn       = 5 * time.Second       // how long a host whose connection is in doubt may be silent
-	maxGreeting    = 64 << 10              // bytes that a login script may print in front of SFTP
+	writesInFlight = 64              // SFTP requests at once: what a long round trip needs
+	answerIn       = 5 * time.Second // how long a host whose connection is in doubt may be silent
+	maxGreeting    = 64 << 10        // bytes that a login script may print in front of SFTP
 )
 
-// A host hands out the sessions of one SSH connection. Where sshd refuses a further session it
-// waits for one of ours to end, gives up an idle SFTP session for it, and where none will come
-// makes another connection.
+// A host hands out the sessions of one SSH connection, and where sshd allows too few on one, of
+// some more.
 type host struct {
-	client *ssh.Client
-	closer func() error
-	dial   func(context.Context) (*dial.Client, error) // makes another connection
-	become *becomer                                    // nil if everything runs as who logs in
-	dead   chan struct{}                               // closed when a connection is gone, and with it all
+	client   *ssh.Client
+	closer   func() error
+	dial     func(context.Context) (*dial.Client, error) // makes another connection
+	become   *becomer                                    // nil if everything runs as who logs in
+	dead     chan struct{}                               // closed when a connection is gone, and with it all
+	patience time.Duration                               // how long to wait for sessions in use to end
 
 	opening chan struct{} // holds a token while the SFTP session is being opened
+	turn    chan struct{} // holds the token of who waits for a session that sshd refused
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when a session has ended or fallen idle
 	open    int           // sessions in use or idle
-	pinned  int           // of these, the ones that last as long as the agent
-	scarce  bool          // sshd has refused a session: keep none idle
+	pinned  int           // of these, the ones that nobody is to wait for
+	scarce  bool          // sshd has refused a session: keep none idle, and open one at a time
+	freed   time.Time     // when sshd first refused a session, or one of ours last ended
 	files   *sftp.Client
 	users   int    // of files
 	noFiles error  // why there is no SFTP
@@ -50,12 +50,14 @@ type host struct {
 
 func newHost(client *ssh.Client, closer func() error, dial func(context.Context) (*dial.Client, error)) *host {
 	h := &host{
-		client:  client,
-		closer:  closer,
-		dial:    dial,
-		dead:    make(chan struct{}),
-		opening: make(chan struct{}, 1),
-		changed: make(chan struct{}),
+		client:   client,
+		closer:   closer,
+		dial:     dial,
+		dead:     make(chan struct{}),
+		patience: patience,
+		opening:  make(chan struct{}, 1),
+		turn:     make(chan struct{}, 1),
+		changed:  make(chan struct{}),
 	}
 	go func() {
 		client.Wait()
@@ -109,63 +111,6 @@ func (h *host) lost() bool {
 	return true
 }
 
-// session opens a session; release closes it, and may be called again.
-func (h *host) session(ctx context.Context) (*ssh.Session, func(), error) {
-	refusedSince := time.Time{}
-	for {
-		sess, err := h.newSession()
-		if err == nil {
-			// Counted now and not before: two that try in vain must not take each other for sessions
-			// that will end, and wait for that.
-			h.count(&h.open, 1)
-			return sess, sync.OnceFunc(func() {
-				sess.Close()
-				h.count(&h.open, -1)
-			}), nil
-		}
-		var refused *ssh.OpenChannelError
-		if !errors.As(err, &refused) {
-			return nil, nil, fmt.Errorf("open session: %w", err)
-		}
-		if refusedSince.IsZero() {
-			refusedSince = time.Now()
-		}
-		if err := h.yield(ctx, refusedSince, refused); err != nil {
-			return nil, nil, err
-		}
-	}
-}
-
-// yield makes room for a session that was refused, or waits for some; it fails when none will come.
-func (h *host) yield(ctx context.Context, since time.Time, refused *ssh.OpenChannelError) error {
-	h.mu.Lock()
-	h.scarce = true
-	changed, busy, discard := h.changed, h.open-h.pinned, h.idle()
-	h.mu.Unlock()
-	if discard != nil {
-		discard()
-		return nil
-	}
-	var poll <-chan time.Time
-	if busy == 0 {
-		if time.Since(since) > freeing {
-			return h.widen(ctx, refused)
-		}
-		timer := time.NewTimer(freeingPoll)
-		defer timer.Stop()
-		poll = timer.C
-	}
-	select {
-	case <-changed:
-	case <-poll:
-	case <-h.dead:
-		return errDropped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
 // idle takes the SFTP session out of use if nobody uses it. The caller holds mu.
 func (h *host) idle() func() {
 	if h.files == nil || h.users > 0 {
@@ -174,25 +119,6 @@ func (h *host) idle() func() {
 	discard := h.discard
 	h.files, h.discard = nil, nil
 	return discard
-}
-
-func (h *host) count(n *int, by int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	*n += by
-	h.signal()
-}
-
-// signal wakes those who wait for a session. The caller holds mu.
-func (h *host) signal() {
-	close(h.changed)
-	h.changed = make(chan struct{})
-}
-
-// pin says that n of the caller's sessions last as long as the agent; the result takes that back.
-func (h *host) pin(n int) func() {
-	h.count(&h.pinned, n)
-	return sync.OnceFunc(func() { h.count(&h.pinned, -n) })
 }
 
 // sftp returns the connection's one SFTP client, opened when first asked for; release it after use.

@@ -93,7 +93,9 @@ func (t *talk) openPair(ctx context.Context, h *host, argv []string) (tty, relay
 	if err != nil {
 		return nil, nil, err
 	}
+	unpin := h.pin(tty.sessions) // or the other would wait for this one to end
 	relay, err = h.openRelay(ctx, id, dir)
+	unpin()
 	if err != nil {
 		tty.free()
 		return nil, nil, err

@@ -58,6 +58,7 @@ var oddities = []oddity{
 	{name: "one session", sshd: []string{"MaxSessions 1"}},
 	{name: "one session, no SFTP", sshd: []string{"MaxSessions 1", "Subsystem none /bin/false"}},
 	{name: "one session, no forwarding, no SFTP", sshd: []string{"MaxSessions 1", "AllowTcpForwarding no", "Subsystem none /bin/false"}},
+	{name: "no session", sshd: []string{"MaxSessions 0"}, refused: "MaxSessions"},
 	{name: "SFTP only", sshd: []string{"ForceCommand internal-sftp"}, refused: "POSIX /bin/sh"},
 	{name: "no login", user: joe, make: "usermod -s /usr/sbin/nologin joe", refused: "POSIX /bin/sh"},
 	{name: "chatty bashrc", make: `printf 'echo "Welcome to $(hostname)"; echo >&2 mind the step; printf "no newline"\n' >/root/.bashrc`},
