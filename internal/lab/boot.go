@@ -36,6 +36,9 @@ func (h *Host) Start(ctx context.Context) error {
 	if h.Running() {
 		return nil
 	}
+	if !exists(h.Root()) {
+		return fmt.Errorf("start host %s: it has been destroyed", h.Name)
+	}
 	if supervisor, _ := h.processes(); supervisor.alive() {
 		if err := waitGone(ctx, supervisor.PID); err != nil {
 			return err

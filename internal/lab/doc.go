@@ -2,7 +2,7 @@
 //
 // A host is a systemd-nspawn container on an overlay of one cached Debian image, with its own
 // network namespace, address, systemd and OpenSSH. It can be crashed, rebooted, cut off, slowed
-// down and looked into, one call each:
+// down, destroyed and looked into, one call each:
 //
 //	l, err := lab.Up(ctx, 3, lab.Options{})
 //	defer l.Close()

@@ -56,8 +56,13 @@ func (h *Host) Reboot(ctx context.Context) error {
 // itself sees its link up, as it would were the cut some routers away.
 func (h *Host) Cut(ctx context.Context) error { return h.setPort(ctx, "disabled", "0") }
 
-// Heal undoes Cut.
-func (h *Host) Heal(ctx context.Context) error { return h.setPort(ctx, "forwarding", "3") }
+// Heal undoes Cut, CutFrom and CutTo.
+func (h *Host) Heal(ctx context.Context) error {
+	if err := h.healOneWay(ctx); err != nil {
+		return err
+	}
+	return h.setPort(ctx, "forwarding", "3")
+}
 
 func (h *Host) setPort(ctx context.Context, word, state string) error {
 	_, err := run(ctx, nil, "bridge", "link", "set", "dev", h.port(), "state", state)
@@ -98,19 +103,26 @@ cp -a "$1/." "$t/"; mount --bind "$t" "$1"; umount "$t"; rmdir "$t"`
 	return err
 }
 
-// FillDisk leaves no free byte in a directory of the host; one that LimitDisk has not prepared
-// is limited to 64 MiB first, so that the machine's own disk is never filled.
+// FillDisk leaves no free byte in a directory of the host. One that is neither a volume nor prepared
+// by LimitDisk is limited to 64 MiB first, so that the machine's own disk is never filled.
 func (h *Host) FillDisk(ctx context.Context, dir string) error {
-	_, err := h.Run(ctx, "sh", "-c", `grep -q "^spore-lab-limit $1 " /proc/mounts`, "sh", filepath.Clean(dir))
-	if err != nil {
+	_, bounded := h.lab.state.Volumes[filepath.Clean(dir)]
+	if !bounded {
+		_, err := h.Run(ctx, "sh", "-c", `grep -q "^spore-lab-limit $1 " /proc/mounts`, "sh", filepath.Clean(dir))
+		bounded = err == nil
+	}
+	if !bounded {
 		if err := h.LimitDisk(ctx, dir, "64m"); err != nil {
 			return err
 		}
 	}
-	// dd ends with an error when the disk is full: that is the point.
-	const script = `dd if=/dev/zero of="$1" bs=64k 2>/dev/null; dd if=/dev/zero bs=1 count=4096 2>/dev/null >>"$1"
-! dd if=/dev/zero bs=1 count=1 2>/dev/null >>"$1"`
-	_, err = h.Run(ctx, "sh", "-c", script, "sh", filepath.Join(dir, fillFile))
+	// dd ends with an error when the disk is full: that is the point. A file system with a journal
+	// finds some more room at each sync.
+	const script = `for i in 1 2 3 4 5 6 7 8 9; do
+dd if=/dev/zero bs=64k 2>/dev/null >>"$1"; dd if=/dev/zero bs=1 count=4096 2>/dev/null >>"$1"; sync -f "$1"
+dd if=/dev/zero bs=1 count=1 2>/dev/null >>"$1" || exit 0
+done; echo "there is always some room left" >&2; exit 1`
+	_, err := h.Run(ctx, "sh", "-c", script, "sh", filepath.Join(dir, fillFile))
 	return err
 }
 

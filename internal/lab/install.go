@@ -21,6 +21,8 @@ var tools = [][2]string{
 	{"tc", "iproute2"},
 	{"ssh", "openssh-client"},
 	{"nsenter", "util-linux"},
+	{"mount", "mount"},
+	{"mkfs.ext4", "e2fsprogs"},
 }
 
 // find is exec.LookPath that also knows where a Debian keeps root's programs.

@@ -17,11 +17,14 @@ import (
 
 // Options shape a lab. The zero value is a lab of full hosts that reach each other.
 type Options struct {
-	Name     string       // directory under /run/spore-lab; "" picks a free one
-	Light    bool         // OpenSSH without systemd: cheap enough for hundreds of hosts
-	Isolated bool         // hosts and the machine reach each other, hosts among themselves do not
-	Logind   bool         // logins are systemd sessions, with /run/user/UID that ends with the last of them
-	Log      *slog.Logger // progress; nil means slog.Default()
+	Name     string // directory under /run/spore-lab; "" picks a free one
+	Light    bool   // OpenSSH without systemd: cheap enough for hundreds of hosts
+	Isolated bool   // hosts and the machine reach each other, hosts among themselves do not
+	Logind   bool   // logins are systemd sessions, with /run/user/UID that ends with the last of them
+	// Volumes are directories of every host that are file systems of their own, with their sizes as
+	// mkfs takes them, such as "512m". They outlive crashes and reboots, and FillDisk can fill them.
+	Volumes map[string]string
+	Log     *slog.Logger // progress; nil means slog.Default()
 }
 
 // A Lab is a set of running hosts on a network of their own.
@@ -80,7 +83,7 @@ func Up(ctx context.Context, n int, opts Options) (*Lab, error) {
 	}
 	s := &state{
 		Name: opts.Name, Hosts: hostNames(n), Light: opts.Light, Isolated: opts.Isolated,
-		Password: rand.Text(), Cgroups: cgroupParents(), Owner: identify(os.Getpid()),
+		Volumes: volumes(opts.Volumes), Password: rand.Text(), Cgroups: cgroupParents(), Owner: identify(os.Getpid()),
 	}
 	lock, err := claim(ctx, log, s)
 	if err != nil {

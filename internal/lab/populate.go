@@ -22,9 +22,12 @@ func (l *Lab) populate(ctx context.Context, image string, logind bool) error {
 		return err
 	}
 	known := make([]string, len(l.Hosts))
-	err = each(ctx, len(l.Hosts), func(_ context.Context, i int) error {
+	err = each(ctx, len(l.Hosts), func(ctx context.Context, i int) error {
 		h := l.Hosts[i]
 		if err := h.makeDisk(image); err != nil {
+			return err
+		}
+		if err := h.makeVolumes(ctx); err != nil {
 			return err
 		}
 		keys, err := newHostKeys(filepath.Join(h.Root(), "etc/ssh"), "root@"+h.Name)

@@ -31,8 +31,10 @@ type state struct {
 	Light    bool     `json:"light,omitempty"`
 	Isolated bool     `json:"isolated,omitempty"`
 	Password string   `json:"password"`
-	Cgroups  []string `json:"cgroups"` // directories that have one entry per host
-	Owner    process  `json:"owner"`
+	// Volumes are directories that are file systems of their own, with their sizes.
+	Volumes map[string]string `json:"volumes,omitempty"`
+	Cgroups []string          `json:"cgroups"` // directories that have one entry per host
+	Owner   process           `json:"owner"`
 }
 
 func (s *state) dir() string             { return filepath.Join(runDir, s.Name) }

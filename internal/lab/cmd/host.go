@@ -53,7 +53,10 @@ func faults() []*cobra.Command {
 		{"crash", "Kill every process of a host at once", (*lab.Host).Crash},
 		{"start", "Power a crashed host on", (*lab.Host).Start},
 		{"reboot", "Reboot a host", (*lab.Host).Reboot},
+		{"destroy", "Take a host away for good, its disk too", (*lab.Host).Destroy},
 		{"cut", "Take a host's network away", (*lab.Host).Cut},
+		{"cut-from", "Lose what a host sends", (*lab.Host).CutFrom},
+		{"cut-to", "Lose what is sent to a host", (*lab.Host).CutTo},
 		{"heal", "Give a host its network back", (*lab.Host).Heal},
 	} {
 		out = append(out, &cobra.Command{

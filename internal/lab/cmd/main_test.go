@@ -52,12 +52,16 @@ func TestByHand(t *testing.T) {
 		{args: "crash " + name + " a"},
 		{args: "exec " + name + " a hostname", fails: true},
 		{args: "start " + name + " a"},
+		{args: "cut-from " + name + " a"},
+		{args: "cut-to " + name + " a"},
 		{args: "cut " + name + " a"},
 		{args: "heal " + name + " a"},
 		{args: "exec " + name + " a sh -c exit\t3", fails: true},
 		{args: "exec " + name + " nobody hostname", fails: true},
 		{args: "down"},
 		{args: "exec " + name + " a hostname", want: "a\n"},
+		{args: "destroy " + name + " a"},
+		{args: "start " + name + " a", fails: true},
 	} {
 		out, err := call(t.Context(), strings.Split(step.args, " ")...)
 		if (err != nil) != step.fails || !strings.Contains(out, step.want) {
