@@ -36,6 +36,28 @@ func (s *Store) putJSON(ctx context.Context, key string, v any) error {
 	return s.put(ctx, key, string(value))
 }
 
+// getJSON reads the value of key into v and says whether there is one.
+func (s *Store) getJSON(ctx context.Context, key string, v any) (ok bool, err error) {
+	found, err := s.get(ctx, span{key: key})
+	if err != nil || len(found.Kvs) == 0 {
+		return false, err
+	}
+	return true, json.Unmarshal(found.Kvs[0].Value, v)
+}
+
+// puts returns what writes these values, as JSON, by key.
+func puts(values map[string]any) ([]clientv3.Op, error) {
+	var ops []clientv3.Op
+	for key, v := range values {
+		value, err := encode(v)
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, clientv3.OpPut(key, string(value)))
+	}
+	return ops, nil
+}
+
 // delete takes away what is at spans.
 func (s *Store) delete(ctx context.Context, spans ...span) error {
 	for len(spans) > 0 {

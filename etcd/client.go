@@ -26,8 +26,10 @@ type Client struct {
 	stream  *stream
 	session *session
 	cancel  context.CancelFunc
-	close   func() error
+	closing sync.Once
 	running sync.WaitGroup
+
+	predecessor *predecessor
 
 	connected atomic.Bool
 	link      chan bool
@@ -63,9 +65,10 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	c := &Client{host: o.Host, log: o.Log, etcd: etcd, cancel: cancel, link: make(chan bool, 1)}
 	c.stream = newStream(etcd, c.linked, o.hold)
 	c.session = newSession(ctx, etcd, o.Host, o.TTL, o.Log)
-	c.close = sync.OnceValue(c.shut)
+	c.predecessor = newPredecessor(c.session, o.Predecessor)
 	c.running.Go(func() { c.stream.run(ctx) })
 	c.running.Go(c.session.run)
+	c.running.Go(c.predecessor.run)
 	c.running.Go(func() { c.followSync(ctx) })
 	return c, nil
 }
@@ -153,6 +156,9 @@ func (c *Client) Report(ctx context.Context, r Report) error {
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
+	if r.Settled {
+		c.predecessor.retire()
+	}
 	return nil
 }
 
@@ -196,20 +202,38 @@ func (c *Client) Connected() bool { return c.connected.Load() }
 // kept; it has one reader.
 func (c *Client) Link() <-chan bool { return c.link }
 
+// Lease returns the number of the lease, or 0 while there is none, for a successor.
+func (c *Client) Lease() int64 { return c.session.current.Load() }
+
 // Close revokes the lease, if the store is in reach, so that exports and report go at once; and it
 // ends the connection.
-func (c *Client) Close() error { return c.close() }
+func (c *Client) Close() error { return c.end(c.withdraw) }
 
-func (c *Client) shut() error {
-	c.cancel()
-	c.running.Wait()
-	var err error
-	if c.etcd.ActiveConnection().GetState() == connectivity.Ready {
-		err = c.session.revoke()
+// Leave is Close, but exports and report stay for as long as the lease lasts: for a successor whose
+// Options name it.
+func (c *Client) Leave() error { return c.end(func() error { return nil }) }
+
+// end ends the client, once.
+func (c *Client) end(withdraw func() error) (err error) {
+	c.closing.Do(func() {
+		c.cancel()
+		c.running.Wait()
+		err = withdraw()
+		_ = c.etcd.Close() // it reports that it was closed
+	})
+	return err
+}
+
+// withdraw takes away what the client exports and reports. All else has ended.
+func (c *Client) withdraw() error {
+	if c.etcd.ActiveConnection().GetState() != connectivity.Ready {
+		return nil
 	}
-	_ = c.etcd.Close() // it reports that it was closed
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.session.ctx), revokeWithin)
+	defer cancel()
+	err := errors.Join(c.session.revoke(ctx), c.predecessor.revoke(ctx))
 	if err != nil {
-		return fmt.Errorf("close store: %w", err)
+		return fmt.Errorf("close store: withdraw exports: %w (they vanish by themselves within %v)", err, c.session.ttl)
 	}
 	return nil
 }

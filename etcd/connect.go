@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,9 +26,15 @@ type Options struct {
 	// Dialer, if given, opens the connections in place of the network: a tunnel.
 	Dialer func(context.Context) (net.Conn, error)
 
-	// Host and TTL are for Dial only.
+	// Certificate, if given, is asked at each handshake, in place of what Credentials hold.
+	Certificate func() (*tls.Certificate, error)
+
+	// What follows is for Dial only.
 	Host string        // the host's name; that in Credentials if empty
 	TTL  time.Duration // how long the host's exports and report outlive it; 30 s if zero
+	// Predecessor is the lease of the host's last client, or 0. What that exported stays until the
+	// first settled report of this one is written: what is not exported again by then goes at once.
+	Predecessor int64
 
 	hold func() // called before what arrives on the watches is handled, for tests to delay it
 }
@@ -44,7 +51,7 @@ func (o Options) connect() (*clientv3.Client, error) {
 	if len(o.Endpoints) == 0 {
 		return nil, errors.New("no endpoint given")
 	}
-	config, err := o.Credentials.TLS()
+	config, err := o.tls()
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +75,13 @@ func (o Options) connect() (*clientv3.Client, error) {
 		DialKeepAliveTimeout: 5 * time.Second,
 		Logger:               newZap(o.Log, func(string) {}),
 	})
+}
+
+func (o Options) tls() (*tls.Config, error) {
+	if o.Certificate == nil {
+		return o.Credentials.TLS()
+	}
+	return o.Credentials.tlsWith(func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate() })
 }
 
 // namedTLS expects the server to have this name, and not that of the endpoint, which may be the end

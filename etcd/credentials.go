@@ -25,15 +25,20 @@ func (c Credentials) TLS() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read credentials: %w", err)
 	}
+	return c.tlsWith(func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil })
+}
+
+// tlsWith is TLS with a certificate that is asked for at each handshake.
+func (c Credentials) tlsWith(certificate func(*tls.CertificateRequestInfo) (*tls.Certificate, error)) (*tls.Config, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(c.CA) {
 		return nil, errors.New("read credentials: no certificate authority in them")
 	}
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		Certificates: []tls.Certificate{pair},
-		RootCAs:      roots,
-		ServerName:   c.Server,
+		MinVersion:           tls.VersionTLS12,
+		GetClientCertificate: certificate,
+		RootCAs:              roots,
+		ServerName:           c.Server,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -20,9 +21,11 @@ const (
 	endpointsKey  = prefix + "endpoints"
 	ordersPrefix  = prefix + "members/"
 	certsPrefix   = prefix + "certs/"
-	filesPrefix   = prefix + "files/"
 	leavingPrefix = prefix + "leaving/"
 	stewardPrefix = prefix + "steward/"
+
+	// filesPrefix is beside the rest, for who follows the fleet is not to be sent what is there.
+	filesPrefix = "/spore.files/"
 )
 
 func graphKey(host string) string  { return graphsPrefix + url.PathEscape(host) }
@@ -46,9 +49,13 @@ func orderKey(host string) string   { return ordersPrefix + url.PathEscape(host)
 func certKey(host string) string    { return certsPrefix + url.PathEscape(host) }
 func leavingKey(host string) string { return leavingPrefix + url.PathEscape(host) }
 func requestKey(host string) string { return hostPrefix(host) + "request" } // for a certificate
+
 func filesPrefixOf(digest string) string {
 	return filesPrefix + url.PathEscape(digest) + "/"
 }
+
+// partKey is that of the n-th part of a bundle.
+func partKey(digest string, n int) string { return filesPrefixOf(digest) + fmt.Sprintf("%06d", n) }
 
 func valueKey(key string) string { return valuesPrefix + url.PathEscape(key) }
 

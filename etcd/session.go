@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -32,6 +33,8 @@ type session struct {
 	wanted  map[string][]byte
 	written map[string][]byte // what the store holds; nil for what it may or may not
 	keepers sync.WaitGroup
+
+	current atomic.Int64 // the lease, for others to read
 }
 
 const (
@@ -213,7 +216,7 @@ func (s *session) grant(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keep the lease alive: %w", err)
 	}
-	s.lease = lease.ID
+	s.hold(lease.ID)
 	s.keepers.Go(func() {
 		for range answers {
 		}
@@ -227,31 +230,39 @@ func (s *session) grant(ctx context.Context) error {
 	return nil
 }
 
+func (s *session) hold(lease clientv3.LeaseID) {
+	s.lease = lease
+	s.current.Store(int64(lease))
+}
+
 // forget notes that a lease has ended, or may have: nothing is known of what was under it.
 func (s *session) forget(lease clientv3.LeaseID) {
 	if s.lease != lease {
 		return
 	}
-	s.lease = clientv3.NoLease
+	s.hold(clientv3.NoLease)
 	for key := range maps.Keys(s.written) {
 		s.written[key] = nil
 	}
 }
 
 // revoke ends the lease, and with it all that is written. The session has ended.
-func (s *session) revoke() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), revokeWithin)
-	defer cancel()
-	err := s.acquire(ctx)
-	if err == nil {
-		defer s.release()
-		if s.lease == clientv3.NoLease {
-			return nil
-		}
-		_, err = s.client.Revoke(ctx, s.lease)
+func (s *session) revoke(ctx context.Context) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
 	}
-	if err != nil && !errors.Is(err, rpctypes.ErrLeaseNotFound) {
-		return fmt.Errorf("withdraw exports: %w (they vanish by themselves within %v)", err, s.ttl)
+	defer s.release()
+	if s.lease == clientv3.NoLease {
+		return nil
 	}
-	return nil
+	return revoke(ctx, s.client, s.lease)
+}
+
+// revoke ends a lease, if it has not ended.
+func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
+	_, err := client.Revoke(ctx, lease)
+	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		return nil
+	}
+	return err
 }
