@@ -25,20 +25,30 @@ type Options struct {
 	Manifest *manifest.Manifest
 	Kinds    engine.Kinds
 	// Secrets returns what a reference in a graph of the store stands for.
-	Secrets func(dir, reference string) (string, error)
+	Secrets Secrets
 	// Redact takes secrets out of what the host reports to the store; nil does nothing. Sink has to
 	// see to that itself.
 	Redact func(string) string
 	Host   string
 	Dir    string       // private directory
 	Client *etcd.Client // nil: alone, with an exchange of its own
-	Edits  Edits        // followed if Client is nil; may be nil
-	Noop   bool
+	// StoreFirst is how long to wait for the store's graph before beginning with Manifest; 5 s if zero.
+	StoreFirst time.Duration
+	// Prepare, if given, is asked before a graph of the store is made the running one: for the
+	// directory in which its relative sources lie, and what the references in it stand for. It is
+	// asked again after an error, and may take its time.
+	Prepare func(ctx context.Context, g etcd.Graph) (dir string, secrets Secrets, err error)
+	// Applied, if given, is told of each graph of the store that was made the running one.
+	Applied func(g etcd.Graph, revision int64)
+	Edits   Edits // followed if Client is nil; may be nil
+	Noop    bool
 	// Timeout ends the run when the host has been settled for so long; negative is never.
 	Timeout time.Duration
 	Version string
 	Log     *slog.Logger
 	Sink    view.Sink
+
+	started func(*engine.Runner) // told of the runner; may be nil
 }
 
 // Edits calls changed with each later version of the manifest until ctx is done.
@@ -47,14 +57,18 @@ type Edits func(ctx context.Context, changed func(*manifest.Manifest)) error
 // Run keeps the host's graph until ctx is done or the time-out has passed, stops what it started,
 // and returns how the host stood.
 func Run(ctx context.Context, o Options) (engine.Counts, error) {
-	failures := newFailures(o.Redact)
+	failures, repairs := newFailures(o.Redact), newRepairs()
 	runner := engine.NewRunner(engine.Config{
 		Kinds: o.Kinds, Host: o.Host, World: o.world(), Dir: o.Dir, Noop: o.Noop, Log: o.Log,
 		Observe: func(e engine.Event) {
 			failures.note(e)
+			repairs.note(e)
 			o.Sink.Emit(view.Record{Time: e.Time, Type: view.Resource, Event: &e})
 		},
 	})
+	if o.started != nil {
+		o.started(runner)
+	}
 	if o.Client == nil {
 		if err := runner.Swap(o.Manifest.Program, 0); err != nil {
 			return engine.Counts{}, err
@@ -64,7 +78,7 @@ func Run(ctx context.Context, o Options) (engine.Counts, error) {
 	tasks, ctx := errgroup.WithContext(ctx)
 	tasks.Go(func() error { runner.Run(ctx); return ctx.Err() })
 	if o.Client != nil {
-		a := &attached{Options: o, runner: runner, failures: failures}
+		a := newAttached(o, runner, failures, repairs)
 		tasks.Go(func() error { return a.followGraph(ctx) })
 		tasks.Go(func() error { return a.reporter().run(ctx) })
 	} else {

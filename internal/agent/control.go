@@ -39,7 +39,7 @@ const StopLine = `{"command":"stop"}`
 
 // A command is one line that an agent takes: on its standard input and on its control socket.
 type command struct {
-	Command string `json:"command"`         // stop, follow or yield
+	Command string `json:"command"`         // stop, follow, yield, succeed or status
 	Since   int64  `json:"since,omitempty"` // follow: records after this one
 }
 
@@ -56,16 +56,32 @@ func commands(r io.Reader, f func(command)) error {
 	return lines.Err()
 }
 
+// orders are what an agent does at the commands that reach it.
+type orders struct {
+	stop  func()
+	yield func() bool // ends the agent if nobody needs it; reports whether it will
+	// succeed ends the agent for another that takes over what it exports; it returns the lease of that.
+	succeed func() int64
+	status  func() Status
+}
+
+// A Status is how an agent stands.
+type Status struct {
+	Digest    string `json:"digest,omitempty"` // SHA-256 of its binary, in hex
+	Settled   bool   `json:"settled"`
+	Revision  int64  `json:"revision"`  // of the store's graph that it runs; 0 if it runs none of those
+	Connected bool   `json:"connected"` // whether the store is in reach
+}
+
 // A control is the socket on which a living agent is found again.
 type control struct {
+	orders
 	listener net.Listener
 	journal  *journal
-	stop     func()
-	yield    func() bool // ends the agent if nobody needs it; reports whether it will
 }
 
 // listenControl serves the control socket in dir, which is private to the user, until it is closed.
-func listenControl(ctx context.Context, dir string, j *journal, stop func(), yield func() bool) (*control, error) {
+func listenControl(ctx context.Context, dir string, j *journal, o orders) (*control, error) {
 	path := socketPath(dir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen for attach: %w", err)
@@ -78,7 +94,7 @@ func listenControl(ctx context.Context, dir string, j *journal, stop func(), yie
 		l.Close()
 		return nil, fmt.Errorf("listen for attach: %w", err)
 	}
-	c := &control{listener: l, journal: j, stop: stop, yield: yield}
+	c := &control{orders: o, listener: l, journal: j}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -101,6 +117,10 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 		switch cmd.Command {
 		case "yield":
 			_ = out.Encode(c.yield())
+		case "succeed":
+			_ = out.Encode(c.succeed())
+		case "status":
+			_ = out.Encode(c.status())
 		case "follow":
 			followers.Go(func() {
 				_ = c.journal.follow(ctx, cmd.Since, func(r view.Record) error { return out.Encode(r) })
@@ -118,41 +138,5 @@ func (c *control) serve(ctx context.Context, conn net.Conn) {
 func (c *control) obey(cmd command) {
 	if cmd.Command == "stop" {
 		c.stop()
-	}
-}
-
-// ErrNoAgent is returned by Attach if no agent is alive in the directory.
-var ErrNoAgent = errors.New("no agent is running there")
-
-// Attach relays the records of the agent in dir to out, those after since first, and the command
-// lines of in to it, until the agent ends. It returns the agent's exit code.
-func Attach(ctx context.Context, dir string, since int64, in io.Reader, out io.Writer, version string) (int, error) {
-	conn, err := net.Dial("unix", socketPath(dir))
-	if err != nil {
-		return 0, fmt.Errorf("attach to agent in %s: %w", dir, ErrNoAgent)
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	view.NewJSON(out, version)
-	if err := json.NewEncoder(conn).Encode(command{Command: "follow", Since: since}); err != nil {
-		return 0, fmt.Errorf("attach to agent: %w", err)
-	}
-	go func() { _, _ = io.Copy(conn, in) }()
-	return relay(conn, out)
-}
-
-func relay(from io.Reader, to io.Writer) (int, error) {
-	dec := json.NewDecoder(from)
-	for {
-		var r view.Record
-		if err := dec.Decode(&r); err != nil {
-			return 0, fmt.Errorf("attach to agent: it ended without saying so: %w", err)
-		}
-		if err := json.NewEncoder(to).Encode(r); err != nil {
-			return 0, fmt.Errorf("attach to agent: %w", err)
-		}
-		if r.Type == view.End && r.Exit != nil {
-			return *r.Exit, nil
-		}
 	}
 }

@@ -30,7 +30,9 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{dir: shortDir(t), stopped: make(chan struct{}, 1)}
 	var err error
-	s.control, err = listenControl(t.Context(), s.dir, newJournal(), func() { s.stopped <- struct{}{} }, func() bool { return false })
+	s.control, err = listenControl(t.Context(), s.dir, newJournal(), orders{
+		stop: func() { s.stopped <- struct{}{} }, yield: func() bool { return false },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +104,7 @@ func TestAttachWhereNobodyIs(t *testing.T) {
 	if _, err := Attach(t.Context(), dir, 0, strings.NewReader(""), io.Discard, ""); !errors.Is(err, ErrNoAgent) {
 		t.Errorf("of a dead one: got %v, want %v", err, ErrNoAgent)
 	}
-	c, err := listenControl(t.Context(), dir, newJournal(), nil, nil)
+	c, err := listenControl(t.Context(), dir, newJournal(), orders{})
 	if err != nil {
 		t.Fatalf("the socket of a dead one is in the way: %v", err)
 	}
@@ -185,10 +187,10 @@ func TestControlRefusesNonsense(t *testing.T) {
 
 func TestYieldIsAnswered(t *testing.T) {
 	s := newStage(t)
-	if askToYield(s.dir) {
+	if askToYield(t.Context(), s.dir) {
 		t.Error("an agent that has its initiator yields")
 	}
-	if askToYield(shortDir(t)) {
+	if askToYield(t.Context(), shortDir(t)) {
 		t.Error("nobody yields")
 	}
 }
@@ -200,12 +202,12 @@ func TestControlInALongPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	c, err := listenControl(t.Context(), dir, newJournal(), nil, func() bool { return true })
+	c, err := listenControl(t.Context(), dir, newJournal(), orders{yield: func() bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.listener.Close()
-	if !askToYield(dir) {
+	if !askToYield(t.Context(), dir) {
 		t.Error("nobody answers")
 	}
 }

@@ -17,7 +17,8 @@ const keep = 8192
 // that is too slow, or was away for too long, is told how much it missed.
 type journal struct {
 	mu     sync.Mutex
-	last   int64 // Seq of the newest record
+	first  int64 // Seq of the oldest record that it ever had
+	last   int64 // that of the newest
 	ring   [keep]view.Record
 	closed bool
 	moved  chan struct{} // closed and replaced at every record
@@ -26,8 +27,11 @@ type journal struct {
 	read      chan struct{} // closed once the journal is, and nobody follows any more
 }
 
-func newJournal() *journal {
-	return &journal{moved: make(chan struct{}), read: make(chan struct{})}
+func newJournal() *journal { return newJournalAfter(0) }
+
+// newJournalAfter returns one that goes on where another ended, at the record with this number.
+func newJournalAfter(last int64) *journal {
+	return &journal{first: last + 1, last: last, moved: make(chan struct{}), read: make(chan struct{})}
 }
 
 // Emit adds r.
@@ -118,7 +122,7 @@ func (j *journal) follow(ctx context.Context, since int64, write func(view.Recor
 func (j *journal) after(since int64) (batch []view.Record, moved <-chan struct{}, closed bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if oldest := j.last - keep + 1; since+1 < oldest {
+	if oldest := max(j.first, j.last-keep+1); since+1 < oldest {
 		batch = append(batch, view.Record{
 			Seq: oldest - 1, Time: time.Now(), Type: view.Log, Level: slog.LevelWarn,
 			Message: fmt.Sprintf("%d records were lost while nobody listened", oldest-1-since),

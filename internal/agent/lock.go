@@ -1,12 +1,10 @@
 package agent
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -27,12 +25,17 @@ type Holder struct {
 	Dir   string    `json:"dir"`   // the agent's private directory
 	Owner string    `json:"owner"` // who started it, as user@machine
 	Since time.Time `json:"since"`
+	// Cluster is the name of the detached cluster that a resident agent belongs to.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 // A BusyError tells that another run manages the host.
 type BusyError struct{ Holder Holder }
 
 func (e *BusyError) Error() string {
+	if e.Holder.Cluster != "" {
+		return fmt.Sprintf("this host belongs to the detached cluster %s: use spore deploy to give it another graph, or spore leave to take it out of there", e.Holder.Cluster)
+	}
 	if e.Holder.PID == 0 {
 		return "another run manages this host; end that one first, or wait for it"
 	}
@@ -98,16 +101,25 @@ func (l *lock) write(h Holder) error {
 // release gives the lock up.
 func (l *lock) release() { _ = l.file.Close() }
 
+// A claimant wants the lock of a host. It asks the agent that holds it to make room.
+type claimant struct {
+	ask    func(ctx context.Context, dir string) bool // reports whether that agent will
+	within time.Duration                              // to make it
+}
+
+// newcomer is an agent of a new run: one that has lost its initiator makes room for it.
+var newcomer = claimant{askToYield, 10 * time.Second}
+
 // takeHost takes the lock that only one agent of those with their directory in base holds, which is
-// base itself: so nothing is left of a holder that was killed. An agent that has lost its initiator
-// makes room for a new one; else the error is a *BusyError.
-func takeHost(ctx context.Context, base string) (*lock, error) {
+// base itself: so nothing is left of a holder that was killed. If whoever holds it does not make
+// room, the error is a *BusyError.
+func takeHost(ctx context.Context, base string, c claimant) (*lock, error) {
 	const (
 		poll  = 50 * time.Millisecond // a lock that is given up tells nobody
 		grace = 2 * time.Second       // for an agent to learn that its initiator has gone
 	)
 	begin := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, c.within)
 	defer cancel()
 	yields := false
 	for {
@@ -117,7 +129,7 @@ func takeHost(ctx context.Context, base string) (*lock, error) {
 		}
 		holder := readHolder(base)
 		if !yields && holder.PID != 0 { // else it has taken the lock this instant, or is giving it up
-			yields = askToYield(holder.Dir)
+			yields = c.ask(ctx, holder.Dir)
 			if !yields && time.Since(begin) > grace {
 				return nil, &BusyError{holder}
 			}
@@ -130,10 +142,13 @@ func takeHost(ctx context.Context, base string) (*lock, error) {
 	}
 }
 
+// residentDir is the name of a resident agent's directory. Those of the others begin with run-.
+const residentDir = "resident"
+
 // readHolder finds who holds base: the living one of those with a directory in it.
 func readHolder(base string) Holder {
 	paths, _ := filepath.Glob(filepath.Join(base, "run-*", lockFile))
-	for _, path := range paths {
+	for _, path := range append(paths, filepath.Join(base, residentDir, lockFile)) {
 		var h Holder
 		text, err := os.ReadFile(path)
 		if err == nil && json.Unmarshal(text, &h) == nil && h.Dir == filepath.Dir(path) && alive(h.PID) {
@@ -146,16 +161,7 @@ func readHolder(base string) Holder {
 func alive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }
 
 // askToYield asks the agent in dir to end if it has lost its initiator.
-func askToYield(dir string) bool {
-	conn, err := net.DialTimeout("unix", socketPath(dir), time.Second)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-	if json.NewEncoder(conn).Encode(command{Command: "yield"}) != nil {
-		return false
-	}
+func askToYield(ctx context.Context, dir string) bool {
 	var yields bool
-	return json.NewDecoder(bufio.NewReader(conn)).Decode(&yields) == nil && yields
+	return ask(ctx, dir, "yield", &yields) == nil && yields
 }

@@ -36,7 +36,7 @@ func runDir(t *testing.T, base, id string) Holder {
 
 func hold(t *testing.T, base string, h Holder) *lock {
 	t.Helper()
-	l, err := takeHost(t.Context(), base)
+	l, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestHostIsHeldByOne(t *testing.T) {
 	base := shortDir(t)
 	l := hold(t, base, runDir(t, base, "1"))
 	synctest.Test(t, func(t *testing.T) {
-		_, err := takeHost(t.Context(), base)
+		_, err := takeHost(t.Context(), base, newcomer)
 		var busy *BusyError
 		if !errors.As(err, &busy) {
 			t.Fatalf("got %v, want that it is busy", err)
@@ -63,7 +63,7 @@ func TestHostIsHeldByOne(t *testing.T) {
 		}
 	})
 	l.release()
-	again, err := takeHost(t.Context(), base)
+	again, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +76,14 @@ func TestHostIsHeldByOne(t *testing.T) {
 // Who holds the host may not have said so yet, or may be giving it up.
 func TestHolderUnknown(t *testing.T) {
 	base := shortDir(t)
-	l, err := takeHost(t.Context(), base)
+	l, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.release()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := takeHost(t.Context(), base)
+		_, err := takeHost(t.Context(), base, newcomer)
 		if want := "another run manages this host; end that one first, or wait for it"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %q", err, want)
 		}
@@ -101,7 +101,7 @@ func TestStaleHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	own.release()
-	l, err := takeHost(t.Context(), base)
+	l, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,16 +136,16 @@ func TestOrphanMakesRoom(t *testing.T) {
 	h := runDir(t, base, "1")
 	l := hold(t, base, h)
 	var asked atomic.Int32
-	c, err := listenControl(t.Context(), h.Dir, newJournal(), func() {}, func() bool {
+	c, err := listenControl(t.Context(), h.Dir, newJournal(), orders{yield: func() bool {
 		asked.Add(1)
 		l.release()
 		return true
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.listener.Close()
-	next, err := takeHost(t.Context(), base)
+	next, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestLockRefusesWhatIsForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{link, elsewhere, filepath.Join(base, "missing")} {
-		if l, err := takeHost(t.Context(), path); err == nil {
+		if l, err := takeHost(t.Context(), path, newcomer); err == nil {
 			l.release()
 			t.Errorf("%s was locked", path)
 		}
@@ -183,14 +183,14 @@ func TestLockRefusesWhatIsForeign(t *testing.T) {
 
 func TestTakeHostEndsWithContext(t *testing.T) {
 	base := shortDir(t)
-	l, err := takeHost(t.Context(), base)
+	l, err := takeHost(t.Context(), base, newcomer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := takeHost(ctx, base); !errors.As(err, new(*BusyError)) {
+	if _, err := takeHost(ctx, base, newcomer); !errors.As(err, new(*BusyError)) {
 		t.Errorf("got %v, want that it is busy", err)
 	}
 }

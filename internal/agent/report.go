@@ -35,11 +35,11 @@ func (a *attached) reporter() *reporter {
 
 // current asks in the order that the convergence rule demands: how far the exchange has got first.
 func (a *attached) current() etcd.Report {
-	processed := a.Client.Processed()
+	processed, whole := a.Client.Processed(), a.whole()
 	s := a.runner.Status()
 	return etcd.Report{
-		Settled: s.Settled, Graph: s.Revision, Processed: processed,
-		Counts: s.Counts, Failures: a.failures.list(),
+		Settled: s.Settled && whole, Graph: s.Revision, Processed: processed,
+		Counts: s.Counts, Failures: a.failures.list(), Repaired: a.repairs.at(s),
 	}
 }
 

@@ -70,6 +70,8 @@ var (
 	errStopped  = errors.New("told to stop")
 	errOrphaned = errors.New("the initiator is gone")
 	errYielded  = errors.New("the initiator is gone and a new one has come")
+	// errSucceeded is no error: another agent exports what this one did.
+	errSucceeded = errors.New("an agent that stays has taken over")
 )
 
 func (s *server) run(ctx context.Context) (int, error) {
@@ -93,9 +95,9 @@ func (s *server) run(ctx context.Context) (int, error) {
 	}); err != nil {
 		return ExitError, err
 	}
-	defer s.closeClient()
+	defer func() { closeClient(s.Client, !errors.Is(context.Cause(ctx), errSucceeded), s.Log) }()
 	o := &orphanage{client: s.Client, after: s.Orphan, log: s.Log, end: cancel}
-	c, err := listenControl(ctx, s.Dir, s.journal, func() { cancel(errStopped) }, o.yield)
+	c, err := listenControl(ctx, s.Dir, s.journal, s.orders(cancel, o))
 	if err != nil {
 		return ExitError, err
 	}
@@ -103,6 +105,14 @@ func (s *server) run(ctx context.Context) (int, error) {
 	go func() { _ = commands(in, c.obey) }()
 	go o.watch(ctx)
 	return s.work(ctx)
+}
+
+func (s *server) orders(end context.CancelCauseFunc, o *orphanage) orders {
+	return orders{
+		stop: func() { end(errStopped) }, yield: o.yield,
+		succeed: func() int64 { end(errSucceeded); return s.Client.Lease() },
+		status:  func() Status { return Status{Connected: s.Client.Connected()} },
+	}
 }
 
 func (s *server) work(ctx context.Context) (int, error) {
@@ -113,7 +123,7 @@ func (s *server) work(ctx context.Context) (int, error) {
 	cause := context.Cause(ctx)
 	orphaned := errors.Is(cause, errOrphaned) || errors.Is(cause, errYielded)
 	// What tells an agent to stop may be a late byte of an initiator that has long gone.
-	if orphaned || errors.Is(cause, errStopped) {
+	if orphaned || errors.Is(cause, errStopped) || errors.Is(cause, errSucceeded) {
 		if err := os.RemoveAll(s.Dir); err != nil {
 			return ExitError, fmt.Errorf("clean up: %w", err)
 		}
@@ -124,24 +134,33 @@ func (s *server) work(ctx context.Context) (int, error) {
 	return 0, nil
 }
 
-// closeClient revokes the lease, so that what the host exported goes with it. Without the store
-// that is not to be had, and not waited for.
-func (s *server) closeClient() {
-	if err := s.Client.Close(); err != nil {
-		s.Log.Debug("close store", "err", err)
+// closeClient ends the connection, and takes back what the host exports if that is wanted. Without
+// the store that is not to be had, and not waited for.
+func closeClient(c *etcd.Client, revoke bool, log *slog.Logger) {
+	end := c.Leave
+	if revoke {
+		end = c.Close
+	}
+	if err := end(); err != nil {
+		log.Debug("close store", "err", err)
 	}
 }
 
 // lock takes the locks of the host and of the directory.
 func (s *server) lock(ctx context.Context) (release func(), err error) {
 	me := Holder{PID: os.Getpid(), Dir: s.Dir, Owner: s.Owner, Since: time.Now().UTC()}
-	host, err := takeHost(ctx, filepath.Dir(s.Dir))
+	return occupy(ctx, me, newcomer)
+}
+
+// occupy takes the locks of the host and of the directory for h.
+func occupy(ctx context.Context, h Holder, c claimant) (release func(), err error) {
+	host, err := takeHost(ctx, filepath.Dir(h.Dir), c)
 	if err != nil {
 		return nil, err
 	}
-	own, err := takeOwn(me)
+	own, err := takeOwn(h)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(s.Dir, pidFile), []byte(strconv.Itoa(me.PID)+"\n"), 0o600)
+		err = os.WriteFile(filepath.Join(h.Dir, pidFile), []byte(strconv.Itoa(h.PID)+"\n"), 0o600)
 	}
 	if err != nil {
 		host.release()
