@@ -128,7 +128,7 @@ func (s *steward) step(ctx context.Context) (pause time.Duration, err error) {
 	errs := []error{s.sign(ctx, seen)}
 	for _, a := range plan(v) {
 		if age := s.o.Now().Sub(began); age < 0 || age > tooOld {
-			return s.o.Tick, nil
+			return s.o.Tick, errors.Join(errs...)
 		}
 		if err := s.act(ctx, a); err != nil {
 			errs = append(errs, err) // of one host, maybe, for which the others need not wait
