@@ -3,6 +3,7 @@ package lab_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -111,8 +112,15 @@ func TestUnits(t *testing.T) {
 	eventually(t, "going on", func() bool { return processState(t, h, first) == "S" })
 	must(t, h.Kill(t.Context(), unit))
 	eventually(t, "another process", func() bool { return pid() != 0 && pid() != first })
+	must(t, h.Resume(t.Context(), "no-such-unit.service"))
 	if err := h.Kill(t.Context(), "no-such-unit.service"); err == nil || !strings.Contains(err.Error(), "does not run") {
 		t.Errorf("kill of what does not run: %v", err)
+	}
+	all, err := h.Processes()
+	must(t, err)
+	i := slices.IndexFunc(all, func(p lab.Process) bool { return p.PID == pid() })
+	if i < 0 || all[i].Parent != 1 || !slices.Equal(all[i].Args, []string{"/usr/bin/sleep", "1000"}) {
+		t.Errorf("its process, as seen from outside: %+v", all)
 	}
 }
 

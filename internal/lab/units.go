@@ -16,8 +16,16 @@ func (h *Host) Kill(ctx context.Context, unit string) error { return h.signal(ct
 // nor ends, and its connections stay open.
 func (h *Host) Pause(ctx context.Context, unit string) error { return h.signal(ctx, unit, "STOP") }
 
-// Resume undoes Pause.
-func (h *Host) Resume(ctx context.Context, unit string) error { return h.signal(ctx, unit, "CONT") }
+// Resume undoes Pause. It does nothing to a unit that does not run any more.
+func (h *Host) Resume(ctx context.Context, unit string) error {
+	err := h.signal(ctx, unit, "CONT")
+	if errors.Is(err, errNotRunning) {
+		return nil
+	}
+	return err
+}
+
+var errNotRunning = errors.New("it does not run")
 
 // signal goes by the process, not by systemctl kill: that asks systemd, and must not wait for it.
 func (h *Host) signal(ctx context.Context, unit, name string) error {
@@ -41,7 +49,7 @@ func (h *Host) MainPID(ctx context.Context, unit string) (int, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	if err != nil || pid == 0 {
-		return 0, fmt.Errorf("unit %s does not run on host %s", unit, h.Name)
+		return 0, fmt.Errorf("main process of unit %s on host %s: %w", unit, h.Name, errNotRunning)
 	}
 	return pid, nil
 }
