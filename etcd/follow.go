@@ -40,6 +40,16 @@ func (s *Store) Follow(ctx context.Context, f func(Fleet)) error {
 	return nil
 }
 
+// Now returns the fleet as it is.
+func (s *Store) Now(ctx context.Context) (Fleet, error) {
+	var now Fleet
+	v := &view{store: s, tell: func(f Fleet) { now = f }, warned: make(map[string]bool)}
+	if err := v.begin(ctx); err != nil {
+		return Fleet{}, fmt.Errorf("look at the fleet: %w", err)
+	}
+	return now, nil
+}
+
 // A view is the fleet as one watch of the store shows it.
 type view struct {
 	store  *Store
