@@ -1,0 +1,269 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"spore/etcd"
+)
+
+const (
+	askBound = 5 * time.Second // of one question to a member
+	grace    = 2 * time.Second // for hosts that may be about to report that they have converged
+)
+
+var errNoAddress = errors.New("this record has no address for it")
+
+// A source is what a status is made of; *etcd.Store is one.
+type source interface {
+	Follow(ctx context.Context, f func(etcd.Fleet)) error
+	Members(ctx context.Context) ([]etcd.Member, error)
+}
+
+// Observe calls tell with the cluster's status as it is, then at each change of it, until ctx is
+// done. The members are asked how they stand once in so long.
+func (l *Link) Observe(ctx context.Context, every time.Duration, tell func(Status)) error {
+	o := newObserver(l.reacher.Record.Cluster.Name, l.Store, l.ask)
+	o.through, o.every = l.Host, every
+	return o.run(ctx, tell)
+}
+
+// Status returns how the cluster stands. It waits a moment for hosts that are not converged, which
+// may just not have reported, and for members to answer.
+func (l *Link) Status(ctx context.Context) (Status, error) {
+	o := newObserver(l.reacher.Record.Cluster.Name, l.Store, l.ask)
+	o.through, o.every = l.Host, time.Hour
+	return o.once(ctx, grace, askBound+time.Second)
+}
+
+// ask asks a member how it stands, through its own host: that leads to its own member as long as
+// that one answers.
+func (l *Link) ask(ctx context.Context, m etcd.Member) (etcd.MemberStatus, error) {
+	if _, ok := l.reacher.Record.Host(m.Host); !ok {
+		return etcd.MemberStatus{}, errNoAddress
+	}
+	c, err := l.Conn(ctx, m.Host)
+	if err != nil {
+		return etcd.MemberStatus{}, err
+	}
+	stream, err := c.Stream(ctx, l.reacher.pipe()...)
+	if err != nil {
+		return etcd.MemberStatus{}, err
+	}
+	once := &single{Conn: stream}
+	defer once.Close()
+	o := l.options(once.dial)
+	store, err := etcd.Open(ctx, o)
+	if err != nil {
+		return etcd.MemberStatus{}, err
+	}
+	defer store.Close()
+	status, err := store.Status(ctx, o.Endpoints[0])
+	if err == nil && status.ID != m.ID {
+		err = errors.New("it does not answer on its host")
+	}
+	return status, err
+}
+
+// An observer puts a status together as its parts arrive.
+type observer struct {
+	name    string
+	source  source
+	ask     func(context.Context, etcd.Member) (etcd.MemberStatus, error)
+	through func() string
+	every   time.Duration
+	changed chan struct{} // holds a token when there is news
+
+	mu      sync.Mutex
+	fleet   *etcd.Fleet // nil before it is known
+	members []etcd.Member
+	known   bool // members is
+	answers map[uint64]answer
+	trouble string
+}
+
+// An answer is what came of asking a member.
+type answer struct {
+	etcd.MemberStatus
+	err error
+}
+
+func newObserver(name string, s source, ask func(context.Context, etcd.Member) (etcd.MemberStatus, error)) *observer {
+	return &observer{
+		name: name, source: s, ask: ask, through: func() string { return "" },
+		changed: make(chan struct{}, 1), answers: make(map[uint64]answer),
+	}
+}
+
+func (o *observer) run(ctx context.Context, tell func(Status)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	work.Go(func() { o.poll(ctx) })
+	followed := make(chan error, 1)
+	work.Go(func() {
+		followed <- o.source.Follow(ctx, func(f etcd.Fleet) { o.set(func() { o.fleet = &f }) })
+	})
+	for {
+		select {
+		case err := <-followed:
+			return err
+		case <-o.changed:
+			if s, ok := o.status(); ok {
+				tell(s)
+			}
+		}
+	}
+}
+
+// once returns the status when all is told, or late: hosts have as long as patience to converge.
+func (o *observer) once(ctx context.Context, patience, bound time.Duration) (Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	late := time.After(patience)
+	news, ended := make(chan Status), make(chan error, 1)
+	go func() {
+		ended <- o.run(ctx, func(s Status) {
+			select {
+			case news <- s:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	var last *Status
+	impatient := false
+	for {
+		select {
+		case s := <-news:
+			last = &s
+		case <-late:
+			impatient = true
+		case err := <-ended:
+			if last == nil && err == nil {
+				err = errors.New("the store does not answer")
+			}
+			if last == nil || err != nil {
+				return Status{}, fmt.Errorf("ask cluster %s how it stands: %w", o.name, err)
+			}
+			return *last, nil
+		}
+		if last != nil && !last.asking() && (impatient || last.count(Working) == 0) {
+			cancel()
+		}
+	}
+}
+
+// set changes what is known and tells that there is news.
+func (o *observer) set(change func()) {
+	o.mu.Lock()
+	change()
+	o.mu.Unlock()
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+// poll asks the members how they stand until ctx is done.
+func (o *observer) poll(ctx context.Context) {
+	for ctx.Err() == nil {
+		members, err := o.source.Members(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			o.set(func() { o.trouble = err.Error() })
+		} else {
+			o.set(func() { o.members, o.known, o.trouble = members, true, "" })
+			o.askAll(ctx, members)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(o.every):
+		}
+	}
+}
+
+func (o *observer) askAll(ctx context.Context, members []etcd.Member) {
+	var all sync.WaitGroup
+	for _, m := range members {
+		if m.Host == "" {
+			continue // nobody knows where to ask
+		}
+		all.Go(func() {
+			bounded, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it has not answered for %v", askBound))
+			defer cancel()
+			status, err := o.ask(bounded, m)
+			if ctx.Err() == nil {
+				o.set(func() { o.answers[m.ID] = answer{status, err} })
+			}
+		})
+	}
+	all.Wait()
+}
+
+// status returns what is known; false if that is too little.
+func (o *observer) status() (Status, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fleet == nil {
+		return Status{}, false
+	}
+	s := NewStatus(o.name, *o.fleet, o.memberStatuses())
+	s.Through, s.Trouble = o.through(), o.trouble
+	return s, true
+}
+
+func (o *observer) memberStatuses() []MemberStatus {
+	if !o.known {
+		return nil
+	}
+	leader := o.leader()
+	all := make([]MemberStatus, 0, len(o.members))
+	for _, m := range o.members {
+		all = append(all, o.memberStatus(m, m.ID == leader))
+	}
+	return all
+}
+
+func (o *observer) memberStatus(m etcd.Member, leads bool) MemberStatus {
+	s := MemberStatus{Host: m.Host, Endpoint: m.Client, Role: Voter}
+	switch {
+	case m.Learner:
+		s.Role = Learner
+	case leads:
+		s.Role = Leader
+	}
+	a, answered := o.answers[m.ID]
+	switch {
+	case m.Host == "":
+		s.Trouble = "it has never been started"
+	case !answered:
+	case errors.Is(a.err, errNoAddress):
+		s.Trouble = "not asked: " + a.err.Error()
+	case a.err != nil:
+		s.Asked, s.Trouble = true, a.err.Error()
+	default:
+		s.Asked, s.Version, s.Size, s.Trouble = true, a.Version, a.Size, strings.Join(slices.Sorted(slices.Values(a.Errors)), "; ")
+	}
+	return s
+}
+
+// leader is the member whom most take for the leader; 0 if there is none.
+func (o *observer) leader() (leader uint64) {
+	votes := make(map[uint64]int)
+	for _, m := range o.members {
+		if a, ok := o.answers[m.ID]; ok && a.err == nil && a.Leader != 0 {
+			if votes[a.Leader]++; votes[a.Leader] > votes[leader] {
+				leader = a.Leader
+			}
+		}
+	}
+	return leader
+}
