@@ -1,13 +1,16 @@
 package etcd
 
 import (
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,12 +114,12 @@ func TestForeignCertificatesAreRefused(t *testing.T) {
 	}
 	foreign := own.Clone()
 	theirs, _ := other.Admin().TLS()
-	foreign.Certificates = theirs.Certificates
+	foreign.GetClientCertificate = theirs.GetClientCertificate
 	if err := connect(foreign); err == nil {
 		t.Error("a certificate of another authority was accepted")
 	}
 	none := own.Clone()
-	none.Certificates = nil
+	none.GetClientCertificate = nil
 	if err := connect(none); err == nil {
 		t.Error("no certificate was accepted")
 	}
@@ -130,40 +133,57 @@ func TestForeignCertificatesAreRefused(t *testing.T) {
 	}
 }
 
-// Any local user can reach the port that members speak on, and any host holds a certificate.
+// Whoever is in the same network can reach the port that members speak on, and any host holds a
+// certificate.
 func TestOnlyMembersReachThePeerPort(t *testing.T) {
 	s := startServer(t)
 	host, err := rootStore(s).Admit(t.Context(), s.Authority(), "a", Grants{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, c := range map[string]Credentials{"a host": host, "the operator": s.Admin()} {
-		config, err := c.TLS()
-		if err != nil {
-			t.Fatal(err)
+	address := s.embedded.Peers[0].Addr().String()
+	refused := func(address string) {
+		t.Helper()
+		for what, c := range map[string]Credentials{"a host": host, "the operator": s.Admin()} {
+			config, err := c.TLS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			config.ServerName = peerName
+			if err := peerRequest(t, address, config); err == nil {
+				t.Errorf("%s was answered", what)
+			}
 		}
-		config.ServerName = peerName
-		if err := peerRequest(t, s, config); err == nil {
-			t.Errorf("%s was answered", what)
+		if err := peerRequest(t, address, peerTLS(t, startServer(t).Authority())); err == nil {
+			t.Error("a member of another store was answered")
+		}
+		if err := peerRequest(t, address, peerTLS(t, s.Authority())); err != nil {
+			t.Errorf("a member was refused: %v", err)
 		}
 	}
-	cert, key, err := s.authority.peer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := Credentials{CA: s.authority.pem, Cert: cert, Key: key}.TLS()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.ServerName = peerName
-	if err := peerRequest(t, s, config); err != nil {
-		t.Errorf("a member was refused: %v", err)
-	}
+	refused(address)
+	o := newMember(t, "a", s.Authority())
+	found(t, s, o)
+	refused(o.Peer)
 }
 
-func peerRequest(t *testing.T, s *Server, config *tls.Config) error {
+// peerTLS is how a member with a certificate of a's speaks to others.
+func peerTLS(t *testing.T, a *Authority) *tls.Config {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.embedded.Peers[0].Addr().String())
+	cert, key, err := a.peer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := Credentials{Server: peerName, CA: a.Certificate(), Cert: cert, Key: key}.TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+func peerRequest(t *testing.T, address string, config *tls.Config) error {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,4 +200,122 @@ func peerRequest(t *testing.T, s *Server, config *tls.Config) error {
 	}
 	_, err = c.Read(make([]byte, 1))
 	return err
+}
+
+func TestAnAuthorityIsLoaded(t *testing.T) {
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := a.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := LoadAuthority(a.Certificate(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startServerWith(t, ServerOptions{Dir: shortDir(t), Log: discard(), NoSync: true, Authority: a})
+	o := adminOptions(s)
+	o.Credentials = operator(t, loaded)
+	if _, err := raw(t, o).Put(t.Context(), "/k", ""); err != nil {
+		t.Errorf("an operator that the loaded authority made: %v", err)
+	}
+	other, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherKey, _ := other.Key()
+	leaf := operator(t, a)
+	for what, pair := range map[string][2][]byte{
+		"another's key":    {a.Certificate(), otherKey},
+		"no key":           {a.Certificate(), nil},
+		"a certificate":    {a.Certificate(), a.Certificate()},
+		"no certificate":   {nil, key},
+		"an operator's":    {leaf.Cert, leaf.Key},
+		"not even in PEM":  {[]byte("x"), []byte("x")},
+		"the wrong way up": {key, a.Certificate()},
+	} {
+		if _, err := LoadAuthority(pair[0], pair[1]); err == nil {
+			t.Errorf("%s was taken", what)
+		}
+	}
+}
+
+func TestHowLongCertificatesLast(t *testing.T) {
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().AddDate(3, 0, 0).Truncate(time.Second)
+	a.now = func() time.Time { return now }
+	host, err := a.Host("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := parseCertificate(host.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !cert.NotBefore.Equal(now.Add(-48*time.Hour)) || !cert.NotAfter.Equal(now.Add(180*24*time.Hour)) {
+		t.Errorf("a host's is valid from %v until %v", cert.NotBefore, cert.NotAfter)
+	}
+	if left := time.Until(a.cert.NotAfter); left < 29*365*24*time.Hour {
+		t.Errorf("the authority's own ends in %v", left)
+	}
+	if _, err := a.Host(""); err == nil {
+		t.Error("a host without a name got one")
+	}
+}
+
+// request returns what asks for a certificate, as from somebody who asks for too much.
+func request(t *testing.T) (csr []byte, key ed25519.PrivateKey) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(nil, &x509.CertificateRequest{
+		Subject:  pkix.Name{CommonName: adminName},
+		DNSNames: []string{serverName, peerName},
+	}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), key
+}
+
+func TestOfARequestOnlyTheKeyIsTaken(t *testing.T) {
+	s := startServer(t)
+	csr, key := request(t)
+	text, err := s.Authority().Sign("b", csr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := parseCertificate(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cert.Subject.CommonName != "host:b" || len(cert.DNSNames) > 0 || cert.IsCA {
+		t.Errorf("it names %v, %v", cert.Subject, cert.DNSNames)
+	}
+	o := admit(t, s, "b", Grants{})
+	o.Credentials.Cert = text
+	if o.Credentials.Key, err = encodeKey(key); err != nil {
+		t.Fatal(err)
+	}
+	if err := dial(t, o).PutFacts(t.Context(), Facts{}); err != nil {
+		t.Errorf("use the certificate: %v", err)
+	}
+	forged := slices.Clone(csr)
+	block, _ := pem.Decode(forged)
+	block.Bytes[len(block.Bytes)-1] ^= 1 // of the signature
+	for what, csr := range map[string][]byte{"nothing": nil, "a certificate": text, "a forged one": pem.EncodeToMemory(block)} {
+		if _, err := s.Authority().Sign("b", csr); err == nil {
+			t.Errorf("%s was signed", what)
+		}
+	}
+	if _, err := s.Authority().Sign("", csr); err == nil {
+		t.Error("a certificate for nobody was signed")
+	}
 }

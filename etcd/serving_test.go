@@ -2,9 +2,11 @@ package etcd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // newMember returns the options of a member at an address of its own.
@@ -100,15 +103,21 @@ func found(t *testing.T, s *Server, o MemberOptions) *Serving {
 // adminOf returns etcd's own client of the operator at members.
 func adminOf(t *testing.T, members ...*Serving) *clientv3.Client {
 	t.Helper()
-	credentials, err := members[0].options.Authority.Admin()
-	if err != nil {
-		t.Fatal(err)
-	}
+	credentials := operator(t, members[0].options.Authority)
 	var endpoints []string
 	for _, m := range members {
 		endpoints = append(endpoints, m.Endpoint())
 	}
 	return raw(t, Options{Endpoints: endpoints, Credentials: credentials, Log: discard()})
+}
+
+func operator(t *testing.T, a *Authority) Credentials {
+	t.Helper()
+	c, err := a.Admin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // must is a call that has to succeed in the end.
@@ -137,7 +146,7 @@ func join(t *testing.T, admin *clientv3.Client, o MemberOptions) *Serving {
 			o.Initial[memberHost(m.Name)] = m.PeerURLs[0]
 		}
 	}
-	s := startMember(t, o)
+	s := startMember(t, o) // which may not be ready for the first seconds in which it votes
 	must(t, func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
 		for {
 			promoted, err := admin.MemberPromote(ctx, added.Member.ID)
@@ -151,7 +160,6 @@ func join(t *testing.T, admin *clientv3.Client, o MemberOptions) *Serving {
 			}
 		}
 	})
-	waitReady(t, s)
 	if s.ID() != added.Member.ID {
 		t.Errorf("%s has ID %x, was given %x", o.Name, s.ID(), added.Member.ID)
 	}
@@ -170,6 +178,9 @@ func three(t *testing.T) (members []*Serving, admin *clientv3.Client) {
 	members = append(members, first)
 	for _, name := range []string{"b", "c=d,e"} {
 		members = append(members, join(t, admin, newMember(t, name, a.Authority())))
+	}
+	for _, m := range members {
+		waitReady(t, m)
 	}
 	return members, admin
 }
@@ -191,6 +202,7 @@ func remove(t *testing.T, admin *clientv3.Client, id uint64) {
 }
 
 func TestAStoreGrows(t *testing.T) {
+	t.Parallel()
 	members, admin := three(t)
 	list := must(t, func(ctx context.Context) (*clientv3.MemberListResponse, error) { return admin.MemberList(ctx) })
 	found := make(map[uint64]string)
@@ -248,6 +260,7 @@ func use(t *testing.T, s *Serving) {
 
 // A member that is removed while clients use it ends, and the process does not.
 func TestAMemberIsRemoved(t *testing.T) {
+	t.Parallel()
 	members, admin := three(t)
 	leader := must(t, func(ctx context.Context) (*clientv3.StatusResponse, error) {
 		return admin.Status(ctx, members[0].Endpoint())
@@ -267,6 +280,7 @@ func TestAMemberIsRemoved(t *testing.T) {
 }
 
 func TestAMemberIsRemovedWhileItIsDown(t *testing.T) {
+	t.Parallel()
 	members, _ := three(t)
 	gone := members[2]
 	if err := gone.Close(); err != nil {
@@ -285,6 +299,7 @@ func TestAMemberIsRemovedWhileItIsDown(t *testing.T) {
 
 // A store that has lost two of three goes on with what the last one knows, and grows again.
 func TestAStoreIsRevived(t *testing.T) {
+	t.Parallel()
 	members, admin := three(t)
 	lease := must(t, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return admin.Grant(ctx, 600) })
 	must(t, func(ctx context.Context) (*clientv3.PutResponse, error) {
@@ -326,6 +341,7 @@ func TestAStoreIsRevived(t *testing.T) {
 
 // A revival that was interrupted between its last steps is finished by the next.
 func TestARevivalIsFinished(t *testing.T) {
+	t.Parallel()
 	a := startServer(t)
 	put(t, a.root, "/k")
 	o := newMember(t, "a", a.Authority())
@@ -350,5 +366,147 @@ func TestARevivalIsFinished(t *testing.T) {
 	empty := newMember(t, "b", o.Authority)
 	if err := Revive(t.Context(), empty); err == nil || exists(filepath.Join(empty.Dir, dataName)) {
 		t.Errorf("nothing was revived: %v", err)
+	}
+}
+
+// A member's etcd that meets a fatal error ends, and the process does not.
+func TestFatalErrorEndsTheMemberAlone(t *testing.T) {
+	t.Parallel()
+	a := startServer(t)
+	m := found(t, a, newMember(t, "a", a.Authority()))
+	go m.embedded.GetLogger().Fatal("failed to save", zap.Error(errors.New("no space left on device")))
+	select {
+	case <-m.Done():
+	case <-time.After(patience):
+		t.Fatal("the member goes on")
+	}
+	if err := m.Err(); err == nil || !strings.Contains(err.Error(), "failed to save: no space left on device") {
+		t.Errorf("got error %v", err)
+	}
+}
+
+func TestAStoreHasOneUser(t *testing.T) {
+	t.Parallel()
+	a := startServer(t)
+	o := newMember(t, "a", a.Authority())
+	m := found(t, a, o)
+	if _, err := StartMember(t.Context(), o); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("a second member on the same data: %v", err)
+	}
+	if err := Revive(t.Context(), o); err == nil || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("revive what is alive: %v", err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Restore(t.Context(), "", o); err == nil || !strings.Contains(err.Error(), "already") {
+		t.Errorf("restore over a store: %v", err)
+	}
+	waitReady(t, startMember(t, o))
+}
+
+func TestJoiningNobodyFails(t *testing.T) {
+	t.Parallel()
+	a, err := NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, other := newMember(t, "a", a), newMember(t, "b", a)
+	peerURL, _, err := URLs(other.Peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Existing, o.Initial = true, map[string]string{"b": peerURL}
+	if _, err := StartMember(t.Context(), o); err == nil {
+		t.Fatal("it joined a store that is not there")
+	}
+	if unlock, err := lockStore(o.Dir); err != nil {
+		t.Errorf("after a failed start: %v", err)
+	} else {
+		unlock()
+	}
+}
+
+func TestADamagedSnapshotIsRefused(t *testing.T) {
+	s := startServer(t)
+	path, _, _ := snapshotOf(t, s)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, damage := range map[string]func([]byte) []byte{
+		"a changed byte": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+		"the end lost":   func(b []byte) []byte { return b[:len(b)-100] },
+		"only half":      func(b []byte) []byte { return b[:len(b)/2] },
+		"nothing":        func([]byte) []byte { return nil },
+	} {
+		if err := os.WriteFile(path, damage(slices.Clone(content)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := newMember(t, "a", s.Authority())
+		if err := Restore(t.Context(), path, o); err == nil {
+			t.Errorf("%s: restored", what)
+		}
+		if left, _ := filepath.Glob(filepath.Join(o.Dir, dataName+"*")); len(left) > 0 {
+			t.Errorf("%s: left %v", what, left)
+		}
+	}
+}
+
+// certificate returns the number of the certificate that the listener at address shows.
+func certificate(t *testing.T, address string, config *tls.Config) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	c := tls.Client(conn, config)
+	if err := c.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
+}
+
+func TestCertificatesAreRenewed(t *testing.T) {
+	t.Parallel()
+	a := startServer(t)
+	o := newMember(t, "a", a.Authority())
+	m := found(t, a, o)
+	peer := peerTLS(t, o.Authority)
+	admin, err := operator(t, o.Authority).TLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, clientURL, err := URLs(o.Peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func() [2]string {
+		return [2]string{certificate(t, o.Peer, peer), certificate(t, strings.TrimPrefix(clientURL, "https://"), admin)}
+	}
+	before := shown()
+	if again := shown(); again != before {
+		t.Errorf("certificates change by themselves: %v, %v", before, again)
+	}
+	if err := m.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	after := shown()
+	if after[0] == before[0] || after[1] == before[1] {
+		t.Errorf("got certificates %v after %v", after, before)
+	}
+	put(t, adminOf(t, m), "/k")
+	files, err := filepath.Glob(filepath.Join(o.Dir, "*.*"))
+	if err != nil || len(files) != 5 {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	for _, path := range files {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is open to others: %v, %v", path, info.Mode(), err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -30,7 +31,7 @@ func (n *node) snapshot(ctx context.Context, w io.Writer) (Mark, error) {
 	defer s.Close()
 	sum := sha256.New()
 	if _, err := s.WriteTo(untilDone{ctx, io.MultiWriter(w, sum)}); err != nil {
-		return Mark{}, err
+		return Mark{}, cmp.Or(context.Cause(ctx), err)
 	}
 	if _, err := w.Write(sum.Sum(nil)); err != nil {
 		return Mark{}, err
