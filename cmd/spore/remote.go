@@ -42,12 +42,22 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 	if err != nil {
 		return 0, err
 	}
-	outcome, err := fleet.Run(ctx, kill, fleet.Options{
+	o := fleet.Options{
 		Hosts: hosts, Kinds: r.kinds, Dialer: dialer, Become: become, Concurrency: r.cconns, ConnectTimeout: time.Duration(r.connectTimeout),
 		Prefix: r.prefix, TmpPrefix: r.tmpPrefix, NoCache: r.noCaching, Noop: r.noop, LogLevel: r.level,
 		Bandwidth: r.bwlimit.limiter(), Owner: owner(), Version: version(), Executable: binaries, Store: store, Edits: r.edits,
 		Timeout: time.Duration(r.converged), Orphan: time.Duration(r.orphan), StopBound: stopBound, Log: r.log, Sink: r.sink,
-	})
+	}
+	if r.detach.when != "" {
+		link, err := r.depart(ctx, &o)
+		if err != nil {
+			return 0, err
+		}
+		if link != nil {
+			defer link.Close()
+		}
+	}
+	outcome, err := fleet.Run(ctx, kill, o)
 	for _, h := range outcome.Recaps {
 		r.sink.Emit(view.Record{Time: time.Now(), Type: view.Summary, Host: h.Host, Recap: &h.Recap})
 	}

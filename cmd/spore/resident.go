@@ -36,7 +36,7 @@ func layoutOf(c *cobra.Command) resident.Layout {
 // residentPlaces are the verbs that put things in their place.
 func residentPlaces(s stdio) []*cobra.Command {
 	return []*cobra.Command{
-		residentInfo(s), residentInstall(s), residentUpgrade(), residentSupervise(s), residentListen(s), residentReach(s),
+		residentInfo(s), residentInstall(s), residentUpgrade(), residentSupervise(s), residentFound(s), residentListen(s), residentReach(s),
 		residentDo("start", "Start what is installed, for good", resident.Start),
 		residentDo("discard", "Take away an installation that was never started, and a store that nobody committed to", resident.Discard),
 		residentDo("remove", "End everything and take it away, but for the cache of binaries", resident.Remove),
@@ -65,6 +65,23 @@ func residentInstall(s stdio) *cobra.Command {
 			return answer(s, out, err)
 		},
 	}
+}
+
+func residentFound(s stdio) *cobra.Command {
+	var snapshot string
+	c := &cobra.Command{
+		Use: "found", Short: "Make the host the first member of a fleet's store", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var f resident.Founding
+			if err := readInput(s, &f); err != nil {
+				return err
+			}
+			return failed(resident.Found(c.Context(), layoutOf(c), snapshot, f))
+		},
+	}
+	c.Flags().StringVar(&snapshot, "snapshot", "", "the `FILE` with what the store is to hold")
+	_ = c.MarkFlagRequired("snapshot")
+	return c
 }
 
 func residentUpgrade() *cobra.Command {

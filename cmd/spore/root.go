@@ -27,7 +27,7 @@ Exit codes: 0 converged; 1 wrong usage or graph, nothing was touched; 2 some res
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.AddCommand(
-		newRun(s), newValidate(s), newGraph(s), newKinds(s), newVersion(s), newDemo(s), newAttach(s), newBridge(s), newResident(s),
+		newRun(s), newValidate(s), newGraph(s), newKinds(s), newVersion(s), newJoin(s), newDemo(s), newAttach(s), newBridge(s), newResident(s),
 	)
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"spore/engine/manifest"
 	"spore/internal/edits"
@@ -37,6 +38,7 @@ type runFlags struct {
 	become                  becomeFlags
 	connectTimeout, orphan  seconds
 	credentials, dir, owner string
+	detach                  detachFlags
 }
 
 func newRun(s stdio) *cobra.Command { return newRunCommand(new(runFlags), s) }
@@ -64,23 +66,13 @@ run --file converges the machine it runs on.`,
 func (f *runFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.SortFlags = false
-	fl.StringArrayVar(&f.remotes, "remote", nil, "a `GRAPH` file to bring to the hosts it names; may be repeated")
-	fl.StringVar(&f.hosts, "hosts", "", "a `FILE` of host addresses, one a line, for the graphs that name no host")
-	fl.StringVar(&f.limit, "limit", "", "only the hosts whose names match one of these `PATTERNS`, such as web*,db[1:3],!web7")
+	f.registerGraphs(fl)
 	fl.StringVar(&f.file, "file", "", "a `GRAPH` file for this machine")
 	fl.Var(&f.converged, "converged-timeout", "end when everything has been converged for so long: seconds or a duration; 0 is at once")
 	fl.BoolVar(&f.noop, "noop", false, "only report what would change; nothing is changed or exported")
-	fl.BoolVar(&f.diff, "diff", false, "show how texts differ")
-	fl.BoolVar(&f.json, "json", false, "write one JSON object a line to standard output")
-	fl.StringVar(&f.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
-	fl.BoolVarP(&f.verbose, "verbose", "v", false, "the same as --log-level debug")
-	fl.IntVar(&f.cconns, "cconns", 20, "how many hosts to set up at once")
-	fl.Var(&f.bwlimit, "bwlimit", "send no more bytes a second than this to all hosts together, such as 800K or 1.5M; of binaries and files, not of what the hosts tell each other")
-	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
-	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
-	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")
-	f.become.register(fl)
-	fl.Var(&f.connectTimeout, "connect-timeout", "how long to try to reach a host for the first time")
+	f.registerOutput(fl)
+	f.registerSSH(fl)
+	f.detach.register(fl)
 	fl.BoolVar(&f.noCaching, "no-caching", false, "leave not even the binary on the hosts")
 	fl.StringVar(&f.prefix, "prefix", "", "the `DIR` on the hosts for the cached binary and all else, %h in it being the host's name; found by itself if not given")
 	fl.StringVar(&f.tmpPrefix, "tmp-prefix", "", "the `DIR` on the hosts for what goes when the run ends")
@@ -95,7 +87,34 @@ func (f *runFlags) register(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("remote", "file")
 	c.MarkFlagsMutuallyExclusive("remote", "hostname")
 	c.MarkFlagsMutuallyExclusive("file", "become")
+	c.MarkFlagsMutuallyExclusive("file", "detach")
 	c.MarkFlagsOneRequired("remote", "file")
+}
+
+// registerGraphs are the flags that say which graphs go to which hosts.
+func (f *runFlags) registerGraphs(fl *pflag.FlagSet) {
+	fl.StringArrayVar(&f.remotes, "remote", nil, "a `GRAPH` file to bring to the hosts it names; may be repeated")
+	fl.StringVar(&f.hosts, "hosts", "", "a `FILE` of host addresses, one a line, for the graphs that name no host")
+	fl.StringVar(&f.limit, "limit", "", "only the hosts whose names match one of these `PATTERNS`, such as web*,db[1:3],!web7")
+}
+
+// registerOutput are the flags that say what is shown.
+func (f *runFlags) registerOutput(fl *pflag.FlagSet) {
+	fl.BoolVar(&f.diff, "diff", false, "show how texts differ")
+	fl.BoolVar(&f.json, "json", false, "write one JSON object a line to standard output")
+	fl.StringVar(&f.logLevel, "log-level", "info", "what to log: debug, info, warn or error")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "the same as --log-level debug")
+}
+
+// registerSSH are the flags that say how hosts are reached.
+func (f *runFlags) registerSSH(fl *pflag.FlagSet) {
+	fl.IntVar(&f.cconns, "cconns", 20, "how many hosts to set up at once")
+	fl.Var(&f.bwlimit, "bwlimit", "send no more bytes a second than this to all hosts together, such as 800K or 1.5M; of binaries and files, not of what the hosts tell each other")
+	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
+	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
+	fl.BoolVar(&f.noInput, "no-input", false, "never prompt: a host that would need it fails")
+	f.become.register(fl)
+	fl.Var(&f.connectTimeout, "connect-timeout", "how long to try to reach a host for the first time")
 }
 
 func (f *runFlags) run(ctx context.Context, s stdio) error {
@@ -127,6 +146,9 @@ func (f *runFlags) check() error {
 		return errors.New("--converged-timeout does not go with --file and --seeds: one host cannot tell when the others have converged")
 	}
 	if err := f.become.check(); err != nil {
+		return err
+	}
+	if err := f.checkDetach(); err != nil {
 		return err
 	}
 	_, err := f.level()

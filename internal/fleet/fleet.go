@@ -14,6 +14,7 @@ import (
 	"spore/engine"
 	"spore/engine/manifest"
 	"spore/etcd"
+	"spore/internal/cluster"
 	"spore/internal/view"
 	"spore/remote"
 )
@@ -42,6 +43,8 @@ type Options struct {
 	Store func(ctx context.Context, log *slog.Logger) (*Store, error)
 	// Edits calls changed with each later version of m until ctx is done.
 	Edits func(ctx context.Context, m *manifest.Manifest, changed func(*manifest.Manifest)) error
+	// Detach, if given, leaves the hosts to themselves in the end.
+	Detach *Detach
 	// Timeout ends the run when the fleet has been converged for so long; negative is never.
 	Timeout time.Duration
 	// Orphan is how long an agent goes on without the initiator.
@@ -55,6 +58,10 @@ type Options struct {
 // A Store is the store of a run as the initiator uses it.
 type Store struct {
 	*etcd.Store
+	// Server is the store, if it runs in this process.
+	Server *etcd.Server
+	// Link is the way to the store, if it is that of a detached fleet.
+	Link *cluster.Link
 	// Dial opens a connection for a host's tunnel to carry.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Admit returns the credentials of a host that may do what grants say.
@@ -101,10 +108,11 @@ func Run(ctx, kill context.Context, o Options) (Outcome, error) {
 	f := newFleet(o)
 	err := f.run(ctx, kill)
 	outcome := Outcome{Recaps: f.recaps(), Interrupted: ctx.Err() != nil}
-	if f.store == nil {
+	store, _ := f.current()
+	if store == nil {
 		return outcome, err
 	}
-	if e := f.store.End(); e != nil {
+	if e := store.End(); e != nil {
 		o.Log.Warn("close store", "err", e)
 	}
 	return outcome, err

@@ -117,6 +117,13 @@ func (m *member) link() (ready, ended bool) {
 	return m.linked && !m.behind, m.ended
 }
 
+// failed reports whether the host was not reached, or lost.
+func (m *member) failed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.err != nil
+}
+
 // abandon notes that the host was never tried.
 func (m *member) abandon() {
 	m.mu.Lock()

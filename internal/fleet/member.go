@@ -127,7 +127,8 @@ func (m *member) begin(session *remote.Session) bool {
 
 // put writes a graph of the host's to the store.
 func (m *member) put(ctx context.Context, g *manifest.Manifest) error {
-	revision, err := m.fleet.store.PutGraph(ctx, m.name, etcd.Graph{Name: g.Name, Text: string(g.Travels), Files: g.Digest()})
+	store, _ := m.fleet.current()
+	revision, err := store.PutGraph(ctx, m.name, etcd.Graph{Name: g.Name, Text: string(g.Travels), Files: g.Digest()})
 	if err != nil {
 		return fmt.Errorf("write graph: %w", err)
 	}

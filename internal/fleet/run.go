@@ -19,28 +19,30 @@ type fleet struct {
 	Options
 	start    time.Time
 	opened   chan struct{} // closed when the store is open, or never will be for the reason in failed
-	store    *Store
 	failed   error
 	members  []*member
 	moved    chan struct{} // capacity 1: whether it has converged may be answered otherwise now
 	stopping atomic.Bool
 	editor   sync.Mutex // held while an edit is applied, or a host admitted
+	endEdits func()     // ends edits, and waits until none is under way
 
 	mu      sync.Mutex
+	store   *Store        // once opened
+	adopted chan struct{} // closed when another store takes its place
 	state   etcd.Fleet
 	highest int64 // the revision of the last graph that was written
 	grants  map[string]etcd.Grants
 }
 
 func newFleet(o Options) *fleet {
-	f := &fleet{Options: o, start: time.Now(), opened: make(chan struct{}), moved: make(chan struct{}, 1)}
+	f := &fleet{Options: o, start: time.Now(), opened: make(chan struct{}), adopted: make(chan struct{}), moved: make(chan struct{}, 1)}
 	f.Dialer = newGentle(o.Dialer, max(1, len(o.Hosts)))
 	for _, h := range o.Hosts {
 		f.members = append(f.members, &member{
 			fleet: f, name: h.Name, host: h, manifest: h.Manifest, edited: make(chan struct{}, 1), log: o.Log.With("host", h.Name),
 		})
 	}
-	f.grants = grantsOf(f.members, o.Kinds)
+	f.grants = f.grantsOf(f.members)
 	return f
 }
 
@@ -53,8 +55,13 @@ func (f *fleet) run(ctx, kill context.Context) error {
 	err := f.open(ctx)
 	if err == nil {
 		tasks.Go(func() { f.follow(work) })
-		tasks.Go(func() { f.edit(work) })
-		err = f.wait(ctx)
+		f.endEdits = f.begin(work, f.edit)
+		defer f.endEdits()
+		if f.Detach != nil {
+			err = f.detach(ctx, kill)
+		} else {
+			err = f.wait(ctx)
+		}
 	}
 	f.stop(kill)
 	sessions.Wait()
@@ -66,6 +73,20 @@ func (f *fleet) run(ctx, kill context.Context) error {
 	return err
 }
 
+// begin starts do, which the result ends and waits for.
+func (f *fleet) begin(ctx context.Context, do func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
 // open opens the store.
 func (f *fleet) open(ctx context.Context) error {
 	defer close(f.opened)
@@ -75,15 +96,34 @@ func (f *fleet) open(ctx context.Context) error {
 		f.failed = fmt.Errorf("open store: %w", err)
 		return f.failed
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.store = store
 	return nil
+}
+
+// current returns the store, and a channel that is closed when another takes its place.
+func (f *fleet) current() (*Store, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.store, f.adopted
+}
+
+// adopt has the fleet use another store, which holds the same.
+func (f *fleet) adopt(s *Store) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.store = s
+	close(f.adopted)
+	f.adopted = make(chan struct{})
 }
 
 // shared returns the store once it is open.
 func (f *fleet) shared(ctx context.Context) (*Store, error) {
 	select {
 	case <-f.opened:
-		return f.store, f.failed
+		store, _ := f.current()
+		return store, f.failed
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -107,7 +147,19 @@ func (f *fleet) connect(work, ctx context.Context, sessions *sync.WaitGroup) {
 
 // follow keeps state up to date with the store.
 func (f *fleet) follow(ctx context.Context) {
-	err := f.store.Follow(ctx, func(s etcd.Fleet) {
+	for ctx.Err() == nil {
+		store, adopted := f.current()
+		end := f.begin(ctx, func(ctx context.Context) { f.followOne(ctx, store) })
+		select {
+		case <-ctx.Done():
+		case <-adopted:
+		}
+		end()
+	}
+}
+
+func (f *fleet) followOne(ctx context.Context, store *Store) {
+	err := store.Follow(ctx, func(s etcd.Fleet) {
 		f.mu.Lock()
 		f.state = s
 		f.mu.Unlock()
@@ -118,18 +170,18 @@ func (f *fleet) follow(ctx context.Context) {
 	}
 }
 
+// latest is what the store was last seen to hold.
+func (f *fleet) latest() etcd.Fleet {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state
+}
+
 // wait returns when there is a reason to end: the fleet has been converged for long enough, no host
 // is left, the store is gone, or ctx is done.
 func (f *fleet) wait(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := f.untilStoreEnds(ctx)
 	defer cancel(nil)
-	go func() {
-		select {
-		case <-f.store.Done:
-			cancel(fmt.Errorf("store ended: %w", f.store.Err()))
-		case <-ctx.Done():
-		}
-	}()
 	lasting := settle.Wait{For: f.Timeout, Changed: f.moved, Seen: f.tell, Is: func() bool {
 		if f.over() {
 			cancel(errOver)
@@ -147,6 +199,20 @@ func (f *fleet) wait(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// untilStoreEnds returns a context that the end of the store ends.
+func (f *fleet) untilStoreEnds(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	store, _ := f.current()
+	go func() {
+		select {
+		case <-store.Done:
+			cancel(fmt.Errorf("store ended: %w", store.Err()))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }
 
 var errOver = errors.New("no host is left")
@@ -204,9 +270,7 @@ func (f *fleet) poke() {
 
 // stop ends every session in order, within StopBound.
 func (f *fleet) stop(kill context.Context) {
-	f.mu.Lock()
-	last := f.state
-	f.mu.Unlock()
+	last := f.latest()
 	f.stopping.Store(true)
 	ctx, cancel := context.WithTimeout(kill, f.StopBound)
 	defer cancel()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"spore/etcd"
+	"spore/internal/cluster"
 )
 
 // Embedded opens a store in this process, in a private directory that goes with it.
@@ -36,9 +37,27 @@ func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
 		return client.Admit(ctx, server.Authority(), host, g)
 	}
 	return &Store{
-		Store: client, Dial: server.Dial, Admit: admit, Done: server.Done(), Err: server.Err,
+		Store: client, Server: server, Dial: server.Dial, Admit: admit, Done: server.Done(), Err: server.Err,
 		End: func() error { return errors.Join(client.Close(), server.Close(), release()) },
 	}, nil
+}
+
+// Linked is the store of a detached fleet. To end it leaves the link to its owner.
+func Linked(link *cluster.Link, authority *etcd.Authority) *Store {
+	return &Store{
+		Store: link.Store, Link: link, Dial: link.Dial,
+		Admit: func(ctx context.Context, host string, g etcd.Grants) (etcd.Credentials, error) {
+			return link.Store.Admit(ctx, authority, host, g)
+		},
+		Done: make(chan struct{}), // if it is out of reach, the link looks for another way
+		Err:  func() error { return nil },
+		End:  func() error { return nil },
+	}
+}
+
+// Already returns a store that is open.
+func Already(s *Store) func(context.Context, *slog.Logger) (*Store, error) {
+	return func(context.Context, *slog.Logger) (*Store, error) { return s, nil }
 }
 
 // External opens a store that runs elsewhere. It is the caller's, and so are its users: every host

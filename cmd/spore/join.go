@@ -1,0 +1,33 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func newJoin(s stdio) *cobra.Command {
+	f := &runFlags{converged: never, connectTimeout: seconds(30 * time.Second), orphan: seconds(5 * time.Minute)}
+	f.detach.when, f.detach.join = onceConverged, true
+	f.detach.ideal, f.detach.memberTimeout = defaultIdeal, seconds(10*time.Minute) // the cluster has its own
+	c := &cobra.Command{
+		Use:   "join --remote GRAPH...",
+		Short: "Have further hosts join a cluster",
+		Long: `join brings each graph to the hosts that it names, as spore run --remote does, and leaves them behind
+as hosts of a cluster that spore run --detach has left behind. Hosts that are of the cluster already get
+the graph and nothing else. To run it again finishes what was interrupted.`,
+		Example: "  spore join --remote d.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c.Context(), s) },
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	f.registerGraphs(fl)
+	fl.StringVar(&f.detach.cluster, "cluster", defaultCluster, "the `NAME` of the cluster")
+	f.detach.registerPeers(fl)
+	fl.IntVar(&f.detach.peerPort, "peer-port", defaultPort, "the `PORT` at which the hosts would serve the store; the next is for the others")
+	f.registerOutput(fl)
+	f.registerSSH(fl)
+	_ = c.MarkFlagRequired("remote")
+	return c
+}
