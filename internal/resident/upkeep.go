@@ -1,0 +1,99 @@
+package resident
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"spore/etcd"
+)
+
+const (
+	lookAfter = time.Minute // how often upkeep looks what there is to do
+	// A file of the store is worth defragmenting if it is at least so large, and more than half empty.
+	worthwhile = 16 << 20
+)
+
+// An upkeep takes snapshots of the store and keeps its files small.
+type upkeep struct {
+	*hostStore
+	snapshots snapshots
+	told      string // what was complained of last
+}
+
+func (s *hostStore) newUpkeep() *upkeep {
+	return &upkeep{hostStore: s, snapshots: snapshots{dir: s.layout.snapshots(), take: s.store.Snapshot, free: freeBytes}}
+}
+
+func (u *upkeep) run(ctx context.Context) {
+	for ; ctx.Err() == nil; pause(ctx, lookAfter) {
+		u.note(ctx, u.look(ctx))
+	}
+}
+
+// note says what is wrong, once.
+func (u *upkeep) note(ctx context.Context, err error) {
+	told := ""
+	if err != nil && ctx.Err() == nil {
+		if told = err.Error(); told != u.told {
+			u.Log.Warn("cannot look after the files of the store, will try again", "err", err)
+		}
+	}
+	u.told = told
+}
+
+func (u *upkeep) look(ctx context.Context) error {
+	own, err := u.store.Status(ctx, u.serving.Endpoint())
+	if err != nil {
+		return err
+	}
+	if own.Learner {
+		return nil // it has yet to get what there is
+	}
+	if err := u.snapshots.keep(ctx, u.Now(), own.Size); err != nil {
+		return err
+	}
+	if own.ID != own.Leader {
+		return nil
+	}
+	return u.defragment(ctx)
+}
+
+// defragment has the members give back what they do not use. It is the leader's to do for all: so
+// there are never two at once that do not serve.
+func (u *upkeep) defragment(ctx context.Context) error {
+	members, err := u.store.Members(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		all, err := u.healthy(ctx, members)
+		if err != nil {
+			return err
+		}
+		if s := all[m.ID]; s.Size < worthwhile || s.InUse > s.Size/2 {
+			continue
+		}
+		if err := u.store.Defragment(ctx, m.Client); err != nil {
+			return err
+		}
+		u.Log.Debug("defragmented", "member", m.Host)
+	}
+	return nil
+}
+
+// healthy asks all members how they stand. It is an error if one of them is not well.
+func (u *upkeep) healthy(ctx context.Context, members []etcd.Member) (map[uint64]etcd.MemberStatus, error) {
+	all := make(map[uint64]etcd.MemberStatus, len(members))
+	for _, m := range members {
+		s, err := u.store.Status(ctx, m.Client)
+		if err == nil && (len(s.Errors) > 0 || s.Leader == 0) {
+			err = fmt.Errorf("member %s is not well: %q", m.Host, s.Errors)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("not defragmenting: %w", err)
+		}
+		all[m.ID] = s
+	}
+	return all, nil
+}
