@@ -82,7 +82,7 @@ func (s *Store) Admit(ctx context.Context, authority *Authority, host string, g 
 	return a.credentials, nil
 }
 
-// Regrant is Admit for a host that has been admitted and keeps its credentials.
+// Regrant is Admit for a host that has been admitted and keeps its credentials. It is Resident.
 func (s *Store) Regrant(ctx context.Context, host string, g Grants) error {
 	a := s.admission(host)
 	a.mu.Lock()
@@ -92,6 +92,7 @@ func (s *Store) Regrant(ctx context.Context, host string, g Grants) error {
 		err = s.readRole(ctx, a)
 	}
 	if err == nil {
+		g.Resident = true
 		err = s.setRole(ctx, a, g)
 	}
 	if err != nil {

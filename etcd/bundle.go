@@ -54,10 +54,19 @@ func checkDigest(digest string, content []byte) error {
 
 // Fetch returns the bundle with this digest.
 func (c *Client) Fetch(ctx context.Context, digest string) ([]byte, error) {
+	return fetch(ctx, c.etcd, digest)
+}
+
+// Fetch returns the bundle with this digest.
+func (s *Store) Fetch(ctx context.Context, digest string) ([]byte, error) {
+	return fetch(ctx, s.etcd, digest)
+}
+
+func fetch(ctx context.Context, c *clientv3.Client, digest string) ([]byte, error) {
 	var content []byte
 	for n := 0; ; n++ {
 		part, err := call(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
-			return c.etcd.Get(ctx, partKey(digest, n))
+			return c.Get(ctx, partKey(digest, n))
 		})
 		if err != nil {
 			return nil, fmt.Errorf("fetch bundle: %w", err)
