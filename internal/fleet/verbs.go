@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"spore/remote"
 )
@@ -23,9 +25,7 @@ func (m *member) resident(ctx context.Context, in, out any, verb ...string) erro
 		func(p remote.Paths) []string {
 			argv := append([]string{p.Binary, "resident"}, verb...)
 			for i, word := range argv {
-				if word == runDir {
-					argv[i] = p.Run
-				}
+				argv[i] = strings.Replace(word, runDir, p.Run, 1)
 			}
 			return argv
 		})
@@ -41,10 +41,15 @@ func (m *member) resident(ctx context.Context, in, out any, verb ...string) erro
 // lastWords is what spore itself said on a host, if a verb failed.
 func lastWords(err error) error {
 	var failed *remote.ProgramError
-	if errors.As(err, &failed) && len(failed.Stderr) > 0 {
-		return errors.New(failed.Stderr[len(failed.Stderr)-1])
+	if !errors.As(err, &failed) {
+		return err
 	}
-	return err
+	for _, line := range slices.Backward(failed.Stderr) {
+		if words, ok := strings.CutPrefix(line, "spore: "); ok {
+			return errors.New(words)
+		}
+	}
+	return failed
 }
 
 // runDir stands for the session's private directory in the arguments of a verb.

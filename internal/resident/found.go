@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -59,6 +60,7 @@ func found(ctx context.Context, l Layout, services Services, snapshot string, f 
 	initial := map[string]string{f.Host: peer}
 	err = etcd.Restore(ctx, snapshot, etcd.MemberOptions{
 		Dir: l.Store(), Name: f.Host, Peer: f.Peer, Initial: initial, Cluster: f.Cluster, Authority: authority,
+		Log: slog.New(slog.DiscardHandler), // what goes wrong is returned
 	})
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(l.Store()))
