@@ -41,7 +41,7 @@ func (s *Store) dismiss(ctx context.Context, host string) error {
 		return err
 	}
 	spans = append(spans, span{hostPrefix(host), true})
-	for _, key := range []string{graphKey(host), orderKey(host), certKey(host), leavingKey(host)} {
+	for _, key := range []string{graphKey(host), orderKey(host), certKey(host), leavingKey(host), recipientKey(host)} {
 		spans = append(spans, span{key, false})
 	}
 	return s.delete(ctx, spans...)

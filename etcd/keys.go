@@ -23,6 +23,8 @@ const (
 	certsPrefix   = prefix + "certs/"
 	leavingPrefix = prefix + "leaving/"
 	stewardPrefix = prefix + "steward/"
+	deployPrefix  = prefix + "deploy/"
+	keysPrefix    = prefix + "recipients/"
 
 	// filesPrefix is beside the rest, for who follows the fleet is not to be sent what is there.
 	filesPrefix = "/spore.files/"
@@ -45,10 +47,11 @@ func exportKey(kind, host, name string) string {
 	return exportPrefix(kind, host) + url.PathEscape(name)
 }
 
-func orderKey(host string) string   { return ordersPrefix + url.PathEscape(host) }
-func certKey(host string) string    { return certsPrefix + url.PathEscape(host) }
-func leavingKey(host string) string { return leavingPrefix + url.PathEscape(host) }
-func requestKey(host string) string { return hostPrefix(host) + "request" } // for a certificate
+func orderKey(host string) string     { return ordersPrefix + url.PathEscape(host) }
+func certKey(host string) string      { return certsPrefix + url.PathEscape(host) }
+func leavingKey(host string) string   { return leavingPrefix + url.PathEscape(host) }
+func recipientKey(host string) string { return keysPrefix + url.PathEscape(host) }
+func requestKey(host string) string   { return hostPrefix(host) + "request" } // for a certificate
 
 func filesPrefixOf(digest string) string {
 	return filesPrefix + url.PathEscape(digest) + "/"

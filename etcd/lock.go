@@ -18,6 +18,11 @@ const lockTTL = 10
 // ends when the lock is lost or released; who does not hear from the store loses it, at about the
 // time at which another may take it.
 func (s *Store) Lock(ctx context.Context) (held context.Context, release func(), err error) {
+	return s.lock(ctx, stewardPrefix)
+}
+
+// lock takes the lock whose keys begin with prefix.
+func (s *Store) lock(ctx context.Context, prefix string) (held context.Context, release func(), err error) {
 	lease, err := call(ctx, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) {
 		return s.etcd.Grant(ctx, lockTTL)
 	})
@@ -34,7 +39,7 @@ func (s *Store) Lock(ctx context.Context) (held context.Context, release func(),
 		defer cancel()
 		_, _ = s.etcd.Revoke(ctx, lease.ID) // or it ends by itself
 	})
-	mutex := concurrency.NewMutex(session, strings.TrimSuffix(stewardPrefix, "/"))
+	mutex := concurrency.NewMutex(session, strings.TrimSuffix(prefix, "/"))
 	err = mutex.Lock(clientv3.WithRequireLeader(session.Ctx()))
 	if err == nil && session.Ctx().Err() != nil {
 		err = concurrency.ErrSessionExpired
