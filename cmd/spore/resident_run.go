@@ -29,6 +29,8 @@ func residentAgent() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := ended(c.Context())
 			defer stop()
+			// Caught rather than ignored: what is ignored stays so in the commands that resources start.
+			signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
 			l := layoutOf(c)
 			if err := agent.CheckPlace(l.Dir()); err != nil {
 				return failed(err)

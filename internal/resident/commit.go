@@ -25,7 +25,7 @@ func (s *hostStore) awaitCommit(ctx context.Context) error {
 	for ctx.Err() == nil {
 		committed, err := s.committed(ctx)
 		if err == nil && committed {
-			s.member.Until = time.Time{}
+			s.member.Until, s.member.Member = time.Time{}, s.serving.ID()
 			err = writeJSON(s.layout.membership(), s.member)
 		}
 		if err == nil && !committed && !s.Now().Before(s.member.Until) {
