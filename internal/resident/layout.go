@@ -35,7 +35,7 @@ func (l Layout) wanted(service string) string {
 func (l Layout) Services() Services {
 	if info, err := os.Stat("/run/systemd/system"); l.Units != "" && err == nil && info.IsDir() { // as sd_booted(3) asks
 		if path, err := exec.LookPath("systemctl"); err == nil {
-			return systemd{layout: l, ctl: systemctl(path)}
+			return systemd{layout: l, ctl: program(path), words: program("journalctl")}
 		}
 	}
 	return supervisors{layout: l}

@@ -24,4 +24,6 @@ type Services interface {
 	Restart(ctx context.Context, service string) error
 	// Running says whether the service is being kept running.
 	Running(ctx context.Context, service string) (bool, error)
+	// LastWords is what a service said last of why it ended, as far as that is known.
+	LastWords(ctx context.Context, service string) string
 }

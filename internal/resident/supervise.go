@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -81,7 +80,7 @@ func (s supervisor) keep(ctx context.Context) {
 // note leaves word of how the process ended last, where nothing grows with the times that it does.
 func (s supervisor) note(err error, pause time.Duration) {
 	text := fmt.Sprintf("%s: the %s ended, and is started again in %v: %v\n", time.Now().UTC().Format(time.RFC3339), s.service, pause, err)
-	_ = writeFile(filepath.Join(s.layout.Dir(), s.service+".ended"), []byte(text), 0o600) // a full disk ends no supervisor
+	_ = writeFile(s.layout.ended(s.service), []byte(text), 0o600) // a full disk ends no supervisor
 }
 
 // wanted says no once there is nothing to do for the service, so that its end was its own decision.

@@ -29,6 +29,9 @@ func (l Layout) supervisor(service string) string {
 	return filepath.Join(l.Dir(), service+".supervisor")
 }
 
+// ended is where a supervisor notes how its service ended last.
+func (l Layout) ended(service string) string { return filepath.Join(l.Dir(), service+".ended") }
+
 func (supervisors) Install(context.Context) error   { return nil }
 func (supervisors) Uninstall(context.Context) error { return nil }
 
@@ -99,4 +102,20 @@ func (s supervisors) Restart(ctx context.Context, service string) error {
 
 func (s supervisors) Running(_ context.Context, service string) (bool, error) {
 	return held(s.layout.supervisor(service))
+}
+
+// LastWords are what the supervisor noted.
+func (s supervisors) LastWords(_ context.Context, service string) string {
+	text, err := os.ReadFile(s.layout.ended(service))
+	if err != nil {
+		return ""
+	}
+	return oneLine(string(text))
+}
+
+// oneLine makes one line of a text, and of a long one its end.
+func oneLine(text string) string {
+	const most = 1000
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.ToValidUTF8(text[max(0, len(text)-most):], "")
 }

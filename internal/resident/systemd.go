@@ -15,19 +15,20 @@ import (
 // systemd are services that systemd runs.
 type systemd struct {
 	layout Layout
-	ctl    func(ctx context.Context, args ...string) (answer string, err error)
+	ctl    func(ctx context.Context, args ...string) (answer string, err error) // runs systemctl
+	words  func(ctx context.Context, args ...string) (answer string, err error) // runs journalctl
 }
 
-// systemctl returns a function that runs the program at path.
-func systemctl(path string) func(context.Context, ...string) (string, error) {
+// program returns a function that runs the program at path.
+func program(path string) func(context.Context, ...string) (string, error) {
 	return func(ctx context.Context, args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, path, append([]string{"--no-ask-password"}, args...)...)
+		cmd := exec.CommandContext(ctx, path, args...)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
 		answer, err := cmd.Output()
 		if err != nil {
 			why := strings.Join(strings.Fields(stderr.String()), " ")
-			return "", fmt.Errorf("systemctl %s: %w: %s", strings.Join(args, " "), err, why)
+			return "", fmt.Errorf("%s %s: %w: %s", filepath.Base(path), strings.Join(args, " "), err, why)
 		}
 		return strings.TrimSpace(string(answer)), nil
 	}
@@ -93,4 +94,13 @@ func (s systemd) Restart(ctx context.Context, service string) error {
 func (s systemd) Running(ctx context.Context, service string) (bool, error) {
 	state, err := s.ctl(ctx, "show", "--property=ActiveState", "--value", unitName(service))
 	return err == nil && state != "inactive" && state != "failed", err
+}
+
+// LastWords are the end of its log, where systemd's own lines tell more than none.
+func (s systemd) LastWords(ctx context.Context, service string) string {
+	words, err := s.words(ctx, "--unit="+unitName(service), "--lines=3", "--output=cat", "--no-pager")
+	if err != nil {
+		return ""
+	}
+	return oneLine(words)
 }

@@ -94,7 +94,7 @@ func (u upgrade) roll(ctx context.Context, digest string) error {
 		return err
 	}
 	if err := u.awaitAgent(ctx, digest); err != nil {
-		return fmt.Errorf("the agent does not come up with the new binary: %w", err)
+		return fmt.Errorf("the agent does not come up with the new binary: %w%s", err, u.lastWords(ctx, AgentService))
 	}
 	if state, err := u.layout.storeState(); err != nil || state == "" {
 		return err
@@ -103,9 +103,16 @@ func (u upgrade) roll(ctx context.Context, digest string) error {
 		return err
 	}
 	if err := u.awaitStore(ctx); err != nil {
-		return fmt.Errorf("the store does not come up with the new binary: %w", err)
+		return fmt.Errorf("the store does not come up with the new binary: %w%s", err, u.lastWords(ctx, StoreService))
 	}
 	return nil
+}
+
+func (u upgrade) lastWords(ctx context.Context, service string) string {
+	if words := u.services.LastWords(ctx, service); words != "" {
+		return " (its last words: " + words + ")"
+	}
+	return ""
 }
 
 // back returns to the binary before digest, and tells why.
