@@ -123,6 +123,11 @@ func (n *node) close() error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		select {
+		case <-n.embedded.Server.ReadyNotify():
+		default: // for which Close would wait, and without a majority for ever
+			n.embedded.Server.HardStop()
+		}
 		n.embedded.Close()
 	}()
 	select {

@@ -297,6 +297,28 @@ func TestAMemberIsRemovedWhileItIsDown(t *testing.T) {
 	}
 }
 
+// A member that finds no majority does not get ready, and ends all the same.
+func TestAMemberAloneEnds(t *testing.T) {
+	t.Parallel()
+	a := startServer(t)
+	first := found(t, a, newMember(t, "a", a.Authority()))
+	second := join(t, adminOf(t, first), newMember(t, "b", a.Authority()))
+	for _, m := range []*Serving{second, first} { // before the second is ready, as a rule
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	alone := startMember(t, first.options)
+	if err := alone.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-alone.Ready():
+		t.Error("it was ready")
+	default:
+	}
+}
+
 // A store that has lost two of three goes on with what the last one knows, and grows again.
 func TestAStoreIsRevived(t *testing.T) {
 	t.Parallel()
