@@ -17,7 +17,7 @@ import (
 	"spore/internal/secret"
 )
 
-// patience is how long a test waits for what has to come.
+// waitFor is how long a test waits for what has to come.
 const waitFor = 90 * time.Second
 
 // TestCluster has stewards look after a store of real members, each at an address of its own.
@@ -99,6 +99,7 @@ func found(t *testing.T, first string) *cluster {
 		t.Fatal(err)
 	}
 	f.start(first)
+	t.Cleanup(f.end)
 	return f
 }
 
@@ -173,9 +174,17 @@ func (f *cluster) start(name string) {
 		cancel()
 		_ = h.client.Close()
 		running.Wait()
-		h.end()
+		h.retire()
 	})
-	f.t.Cleanup(h.stop)
+}
+
+// end stops every host at once: alone, the last would wait for the others in vain.
+func (f *cluster) end() {
+	var ending sync.WaitGroup
+	for _, h := range f.hosts {
+		ending.Go(h.stop)
+	}
+	ending.Wait()
 }
 
 func (h *resident) follow(ctx context.Context) {
@@ -185,9 +194,6 @@ func (h *resident) follow(ctx context.Context) {
 			h.t.Errorf("%s: %v", h.name, err)
 		}
 	}
-	if h.id != 0 && h.member == nil { // it was stopped as a member; what it has to do now it reads first
-		h.id = 0
-	}
 	if err := h.client.FollowOrder(ctx, h.obey); err != nil && ctx.Err() == nil {
 		h.t.Errorf("%s: %v", h.name, err)
 	}
@@ -195,7 +201,7 @@ func (h *resident) follow(ctx context.Context) {
 
 func (h *resident) obey(o *etcd.Order) {
 	if h.member != nil && (o == nil || o.Member != h.id) {
-		h.end()
+		h.retire()
 	}
 	switch {
 	case o == nil:
@@ -261,7 +267,8 @@ func (h *resident) look() {
 	h.steward = func() { cancel(); <-done }
 }
 
-func (h *resident) end() {
+// retire ends the member.
+func (h *resident) retire() {
 	if h.member == nil {
 		return
 	}

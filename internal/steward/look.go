@@ -51,18 +51,27 @@ func (s *steward) ask(ctx context.Context, members []etcd.Member) []*etcd.Member
 	answers := make([]*etcd.MemberStatus, len(members))
 	var asked sync.WaitGroup
 	for i, m := range members {
-		if m.Client == "" {
-			continue
-		}
 		asked.Go(func() {
 			// Another member may answer at this address, as may one that was removed and does not know.
-			if st, err := s.o.Store.Status(ctx, m.Client); err == nil && st.ID == m.ID {
+			if st, err := s.o.Store.Status(ctx, clientURL(m)); err == nil && st.ID == m.ID {
 				answers[i] = &st
 			}
 		})
 	}
 	asked.Wait()
 	return answers
+}
+
+// clientURL is where a member serves clients. It tells the others a while after it has come up.
+func clientURL(m etcd.Member) string {
+	if m.Client != "" {
+		return m.Client
+	}
+	_, url, err := etcd.URLs(m.Peer)
+	if err != nil {
+		return m.Peer // where nobody answers
+	}
+	return url
 }
 
 // A fleetWatch keeps the latest fleet, and says when there is news for the steward.

@@ -99,6 +99,7 @@ func (m *memory) seat(member etcd.Member, status *etcd.MemberStatus) seat {
 	s := seat{Member: member, age: since(m.seen, member.ID, true, m.elapsed)}
 	if status != nil {
 		s.answers = status.Leader != 0
+		s.Client = clientURL(member)
 		s.size = status.Size
 		for _, e := range status.Errors {
 			s.full = s.full || strings.Contains(e, "NOSPACE")

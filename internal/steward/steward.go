@@ -48,8 +48,10 @@ func Run(ctx context.Context, o Options) error {
 	var c complaints
 	for ctx.Err() == nil {
 		held, release, err := o.Store.Lock(ctx)
-		if err != nil {
+		if ctx.Err() == nil {
 			c.note(o, "become steward", err)
+		}
+		if err != nil {
 			wait(ctx, o.Tick, nil)
 			continue
 		}
@@ -102,7 +104,9 @@ func (s *steward) lead(ctx context.Context) error {
 		if errors.Is(err, errNotMine) {
 			return err
 		}
-		s.complaints.note(s.o, "look after the store", err)
+		if ctx.Err() == nil {
+			s.complaints.note(s.o, "look after the store", err)
+		}
 		wait(ctx, pause, s.fleet.news)
 	}
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
