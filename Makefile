@@ -22,7 +22,7 @@ RELEASED  = $(PLATFORMS:%=dist/spore-%)
 export GOAMD64 = v1
 export GOARM = 6
 
-.PHONY: all build demo test race lint bench storm fuzz docs release $(RELEASED) clean
+.PHONY: all build demo test race lint bench storm chaos fuzz docs release $(RELEASED) clean
 
 all: build
 
@@ -50,6 +50,9 @@ lint:
 
 storm: ## 200 light hosts, at once and through one jump host; as root
 	SPORE_STORM=200 $(GO) test -count=1 -timeout 30m -v -run TestStorm ./internal/e2e
+
+chaos: build ## break a detached fleet on 7 lab hosts for a quarter of an hour; as root; CHAOS='-seed 1' replays
+	$(GO) run ./internal/chaos/cmd $(CHAOS)
 
 bench: build ## ratios against what people have instead, on real hosts; as root
 	$(GO) run ./bench

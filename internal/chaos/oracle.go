@@ -1,0 +1,102 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"spore/internal/lab"
+)
+
+// An oracle tells from the status and from the disks whether all is well.
+type oracle struct {
+	lab    *lab.Lab
+	hosts  []string
+	ideal  int
+	status func(context.Context) (Status, error)
+	seen   func(Status) // is shown every status
+	within time.Duration
+}
+
+const lookPause = 200 * time.Millisecond
+
+// settled returns when all hosts hold the edition and the status says that all is well, or else
+// with what is missing.
+func (o *oracle) settled(ctx context.Context, e edition) error {
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	for {
+		missing := o.look(ctx, e)
+		if len(missing) == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(lookPause):
+		case <-ctx.Done():
+			return &unsettledError{edition: e, within: o.within, missing: missing}
+		}
+	}
+}
+
+// look says what is missing: on the disks, which cost nothing to read, or else in the status.
+func (o *oracle) look(ctx context.Context, e edition) []string {
+	if missing := o.disks(e); len(missing) > 0 {
+		return missing
+	}
+	s, err := o.status(ctx)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	o.seen(s)
+	if missing := s.missing(o.hosts, o.ideal); len(missing) > 0 {
+		return missing
+	}
+	return o.disks(e)
+}
+
+func (o *oracle) disks(e edition) []string {
+	var out []string
+	for _, name := range o.hosts {
+		want := e.files(o.hosts, name)
+		out = append(out, differences(name, want, readDisk(o.lab.Host(name), want))...)
+	}
+	return out
+}
+
+// differences says how what a host holds differs from what it is to hold.
+func differences(host string, want, have map[string]string) []string {
+	var out []string
+	for _, path := range slices.Sorted(maps.Keys(want)) {
+		if have[path] != want[path] {
+			out = append(out, fmt.Sprintf("host %s: %s holds %q, not %q", host, path, have[path], want[path]))
+		}
+	}
+	return out
+}
+
+// An unsettledError says what was still missing when the time was up.
+type unsettledError struct {
+	edition edition
+	within  time.Duration
+	missing []string
+}
+
+func (e *unsettledError) Error() string {
+	return fmt.Sprintf("edition %d has not settled within %v: %q", e.edition.number, e.within, e.missing)
+}
+
+// repaired returns when the file that somebody changed is as some edition has it again.
+func (o *oracle) repaired(ctx context.Context, h *lab.Host) error {
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	for !isOwn(read(h, ownFile), h.Name) {
+		select {
+		case <-time.After(lookPause):
+		case <-ctx.Done():
+			return fmt.Errorf("drift on host %s was not repaired: %s holds %q", h.Name, ownFile, read(h, ownFile))
+		}
+	}
+	return nil
+}
