@@ -114,12 +114,7 @@ func (s *Store) LockGraphs(ctx context.Context) (held context.Context, release f
 // PutRecipient notes for whom to encrypt what host alone is to read, as Facts.Recipient tells while
 // the host is up.
 func (s *Store) PutRecipient(ctx context.Context, host, recipient string) error {
-	var has string
-	_, err := s.getJSON(ctx, recipientKey(host), &has)
-	if err == nil && has != recipient {
-		err = s.putJSON(ctx, recipientKey(host), recipient)
-	}
-	if err != nil {
+	if err := s.putJSON(ctx, recipientKey(host), recipient); err != nil {
 		return fmt.Errorf("put recipient of %s: %w", host, err)
 	}
 	return nil

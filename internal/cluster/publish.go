@@ -64,13 +64,19 @@ func (p Press) load(ctx context.Context, g etcd.Graph) (*manifest.Manifest, erro
 
 // Publish makes each manifest the graph of its host. others are the graphs of the cluster's other
 // hosts: what a host may read depends on them. recipients are those of the hosts for whom there are
-// secrets. It returns the revisions of the graphs, and may be repeated.
+// secrets; they are kept, for hosts that are down cannot tell theirs. It returns the revisions of the
+// graphs, and may be repeated.
 func (p Press) Publish(ctx context.Context, next, others map[string]*manifest.Manifest, recipients map[string]string) (map[string]int64, error) {
+	ctx, release, err := p.Store.LockGraphs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	graphs, err := p.print(ctx, next, recipients)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.regrant(ctx, graphs, next, others); err != nil {
+	if err := p.regrant(ctx, Grants(programs(others, next), p.Kinds), graphs); err != nil {
 		return nil, err
 	}
 	revisions := make(map[string]int64, len(graphs))
@@ -84,6 +90,9 @@ func (p Press) Publish(ctx context.Context, next, others map[string]*manifest.Ma
 
 // print makes the graphs, and puts what travels with them into the store.
 func (p Press) print(ctx context.Context, next map[string]*manifest.Manifest, recipients map[string]string) (map[string]etcd.Graph, error) {
+	if err := p.keep(ctx, recipients); err != nil {
+		return nil, err
+	}
 	packed := map[*manifest.Manifest]string{}
 	graphs := make(map[string]etcd.Graph, len(next))
 	for host, m := range next {
@@ -108,6 +117,23 @@ func (p Press) print(ctx context.Context, next map[string]*manifest.Manifest, re
 	return graphs, nil
 }
 
+// keep notes the recipients that are new.
+func (p Press) keep(ctx context.Context, recipients map[string]string) error {
+	kept, err := p.Store.Recipients(ctx)
+	if err != nil {
+		return err
+	}
+	for host, recipient := range recipients {
+		if recipient == "" || kept[host] == recipient {
+			continue
+		}
+		if err := p.Store.PutRecipient(ctx, host, recipient); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // seal encrypts secrets for who is to have them.
 func seal(secrets manifest.Secrets, recipient string) ([]byte, error) {
 	if len(secrets) == 0 {
@@ -123,20 +149,16 @@ func seal(secrets manifest.Secrets, recipient string) ([]byte, error) {
 	return secret.Encrypt(recipient, plain)
 }
 
-// regrant gives every host the rights that its own graph and those of the others call for.
-func (p Press) regrant(ctx context.Context, graphs map[string]etcd.Graph, next, others map[string]*manifest.Manifest) error {
-	programs := map[string]*engine.Program{}
-	for _, of := range []map[string]*manifest.Manifest{others, next} {
-		for host, m := range of {
-			programs[host] = m.Program
-		}
-	}
+// regrant gives each host these rights, and that to fetch the bundle of its graph: one of graphs, or
+// what the store holds.
+func (p Press) regrant(ctx context.Context, grants map[string]etcd.Grants, graphs map[string]etcd.Graph) error {
 	held, err := p.Store.Graphs(ctx)
 	if err != nil {
 		return err
 	}
 	maps.Copy(held, graphs)
-	for host, g := range Grants(programs, p.Kinds) {
+	for _, host := range slices.Sorted(maps.Keys(grants)) {
+		g := grants[host]
 		g.Bundle = held[host].Bundle
 		if err := p.Store.Regrant(ctx, host, g); err != nil {
 			return err
