@@ -3,11 +3,9 @@ package cluster
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -115,20 +113,12 @@ func (l *Link) Host() string {
 func (l *Link) Conn(ctx context.Context, host string) (Conn, error) {
 	h, ok := l.reacher.Record.Host(host)
 	if !ok {
-		return nil, fmt.Errorf("cluster %s has no host %q: it has %s", l.reacher.Record.Cluster.Name, host, hostNames(l.reacher.Record.Hosts))
+		return nil, l.reacher.Record.NoHost(host)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(l.ctx, cancel)()
 	return l.conns.get(ctx, h)
-}
-
-func hostNames(hosts []HostRecord) string {
-	names := make([]string, len(hosts))
-	for i, h := range hosts {
-		names[i] = h.Name
-	}
-	return strings.Join(names, ", ")
 }
 
 // Close ends the link, and what runs on its connections.

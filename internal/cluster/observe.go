@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"spore/etcd"
+	"spore/remote"
 )
 
 const (
@@ -76,7 +77,8 @@ type observer struct {
 	source  source
 	ask     func(context.Context, etcd.Member) (etcd.MemberStatus, error)
 	through func() string
-	every   time.Duration
+	every   time.Duration // the members are asked
+	bound   time.Duration // of one question to a member
 	changed chan struct{} // holds a token when there is news
 
 	mu      sync.Mutex
@@ -96,7 +98,7 @@ type answer struct {
 func newObserver(name string, s source, ask func(context.Context, etcd.Member) (etcd.MemberStatus, error)) *observer {
 	return &observer{
 		name: name, source: s, ask: ask, through: func() string { return "" },
-		changed: make(chan struct{}, 1), answers: make(map[uint64]answer),
+		bound: askBound, changed: make(chan struct{}, 1), answers: make(map[uint64]answer),
 	}
 }
 
@@ -197,7 +199,7 @@ func (o *observer) askAll(ctx context.Context, members []etcd.Member) {
 			continue // nobody knows where to ask
 		}
 		all.Go(func() {
-			bounded, cancel := context.WithTimeoutCause(ctx, askBound, fmt.Errorf("it has not answered for %v", askBound))
+			bounded, cancel := context.WithTimeoutCause(ctx, o.bound, fmt.Errorf("it has not answered for %v", o.bound))
 			defer cancel()
 			status, err := o.ask(bounded, m)
 			if ctx.Err() == nil {
@@ -216,7 +218,7 @@ func (o *observer) status() (Status, bool) {
 		return Status{}, false
 	}
 	s := NewStatus(o.name, *o.fleet, o.memberStatuses())
-	s.Through, s.Trouble = o.through(), o.trouble
+	s.Through, s.Trouble = o.through(), cleanLines(o.trouble)
 	return s, true
 }
 
@@ -233,7 +235,7 @@ func (o *observer) memberStatuses() []MemberStatus {
 }
 
 func (o *observer) memberStatus(m etcd.Member, leads bool) MemberStatus {
-	s := MemberStatus{Host: m.Host, Endpoint: m.Client, Role: Voter}
+	s := MemberStatus{Host: remote.Clean(m.Host), Endpoint: remote.Clean(m.Client), Role: Voter}
 	switch {
 	case m.Learner:
 		s.Role = Learner
@@ -248,9 +250,10 @@ func (o *observer) memberStatus(m etcd.Member, leads bool) MemberStatus {
 	case errors.Is(a.err, errNoAddress):
 		s.Trouble = "not asked: " + a.err.Error()
 	case a.err != nil:
-		s.Asked, s.Trouble = true, a.err.Error()
+		s.Asked, s.Trouble = true, cleanLines(a.err.Error())
 	default:
-		s.Asked, s.Version, s.Size, s.Trouble = true, a.Version, a.Size, strings.Join(slices.Sorted(slices.Values(a.Errors)), "; ")
+		s.Asked, s.Version, s.Size = true, remote.Clean(a.Version), a.Size
+		s.Trouble = remote.Clean(strings.Join(slices.Sorted(slices.Values(a.Errors)), "; "))
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"spore/etcd"
@@ -66,6 +67,15 @@ func (r Record) Host(name string) (HostRecord, bool) {
 		return HostRecord{}, false
 	}
 	return r.Hosts[i], true
+}
+
+// NoHost says that the cluster has no host called name, and which it has.
+func (r Record) NoHost(name string) error {
+	names := make([]string, len(r.Hosts))
+	for i, h := range r.Hosts {
+		names[i] = h.Name
+	}
+	return fmt.Errorf("cluster %s has no host %q: it has %s", r.Cluster.Name, name, strings.Join(names, ", "))
 }
 
 // Put adds h, or replaces the host of its name.

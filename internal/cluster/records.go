@@ -13,7 +13,7 @@ import (
 )
 
 // ErrUnknown says that there is no record of a cluster.
-var ErrUnknown = errors.New("no such cluster is known here")
+var ErrUnknown = errors.New("it is not known here")
 
 // ErrOther says that a record would have replaced that of another cluster, or of another state of it.
 var ErrOther = errors.New("another record of that name is there")
@@ -93,6 +93,38 @@ func (r Records) List() ([]Record, error) {
 	}
 	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Cluster.Name, b.Cluster.Name) })
 	return records, errors.Join(errs...)
+}
+
+// Pick returns the record of the cluster called name, or, if name is empty, the only one there is.
+func (r Records) Pick(name string) (Record, error) {
+	if name != "" {
+		record, err := r.Load(name)
+		if errors.Is(err, ErrUnknown) {
+			return Record{}, fmt.Errorf("%w: %s", err, r.known())
+		}
+		return record, err
+	}
+	records, err := r.List()
+	if err != nil {
+		return Record{}, err
+	}
+	if len(records) == 1 {
+		return records[0], nil
+	}
+	return Record{}, fmt.Errorf("choose cluster: %s", r.known())
+}
+
+// known says what to choose from, and how.
+func (r Records) known() string {
+	records, _ := r.List() // what cannot be read cannot be chosen
+	if len(records) == 0 {
+		return "no cluster is known here: spore run --remote GRAPH --detach leaves one behind, spore cluster import takes one over"
+	}
+	names := make([]string, len(records))
+	for i, record := range records {
+		names[i] = record.Cluster.Name
+	}
+	return "say --cluster with one of those known here: " + strings.Join(names, ", ")
 }
 
 // Save writes a record, in place of an earlier one of the same cluster. That of another cluster of

@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if socket, ok := os.LookupEnv(socketOf); ok {
+		if err := servePipe(socket); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -102,6 +109,32 @@ func TestRecordsKeepWhatTheyAreGiven(t *testing.T) {
 	}
 	if got, err := (Records{filepath.Join(t.TempDir(), "none")}).List(); err != nil || len(got) != 0 {
 		t.Errorf("where there is no directory: %v (%v)", got, err)
+	}
+}
+
+func TestPick(t *testing.T) {
+	none, one, two := someRecords(t), someRecords(t, sample(t, "home")), someRecords(t, sample(t, "home"), sample(t, "work"))
+	for _, tt := range []struct {
+		records    Records
+		name, want string // the cluster, or what the error says
+	}{
+		{none, "", "choose cluster: no cluster is known here: spore run"},
+		{none, "home", "load cluster home: it is not known here: no cluster is known here: spore run"},
+		{one, "", "home"},
+		{one, "home", "home"},
+		{one, "work", "load cluster work: it is not known here: say --cluster with one of those known here: home"},
+		{two, "", "choose cluster: say --cluster with one of those known here: home, work"},
+		{two, "work", "work"},
+		{two, "../x", "is no name for a cluster"},
+	} {
+		record, err := tt.records.Pick(tt.name)
+		got := record.Cluster.Name
+		if err != nil {
+			got = err.Error()
+		}
+		if err == nil && got != tt.want || !strings.Contains(got, tt.want) {
+			t.Errorf("%q: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

@@ -65,8 +65,8 @@ func (s Status) memberTable() table {
 			size = view.Bytes(m.Size)
 		}
 		t = append(t, []cell{
-			{cmp.Or(remote.Clean(m.Host), "(never started)"), bold}, {text: cmp.Or(remote.Clean(m.Endpoint), nothing)}, {text: string(m.Role)},
-			{text: cmp.Or(remote.Clean(m.Version), nothing)}, {text: size}, m.health(),
+			{m.key(), bold}, {text: cmp.Or(m.Endpoint, nothing)}, {text: string(m.Role)},
+			{text: cmp.Or(m.Version, nothing)}, {text: size}, m.health(),
 		})
 	}
 	return t

@@ -89,7 +89,7 @@ func NewStatus(name string, f etcd.Fleet, members []MemberStatus) Status {
 	}
 	for _, host := range slices.Sorted(maps.Keys(f.Hosts)) {
 		h := hostStatus(host, f)
-		h.Role = roles[host]
+		h.Role = roles[h.Name]
 		s.Hosts = append(s.Hosts, h)
 		s.Converged = s.Converged && h.State == Converged
 	}
