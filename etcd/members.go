@@ -86,7 +86,7 @@ func (s *Store) Promote(ctx context.Context, id uint64) error {
 	return nil
 }
 
-// Remove takes a member away. One that leads the store, or runs, had better stop before.
+// Remove takes a member away, which then ends with ErrRemoved. It should not be the one that leads.
 func (s *Store) Remove(ctx context.Context, id uint64) error {
 	_, err := call(ctx, func(ctx context.Context) (*clientv3.MemberRemoveResponse, error) {
 		return s.etcd.MemberRemove(ctx, id)
