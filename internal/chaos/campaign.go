@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -90,7 +92,7 @@ func newCampaign(o Options) *campaign {
 	ideal := Ideal(len(c.hosts))
 	c.report = &Report{Seed: o.Seed, Hosts: len(c.hosts), Members: ideal, Faults: map[Kind][]time.Duration{}}
 	c.watch = &watch{lab: o.Lab, ideal: ideal, found: c.violation}
-	c.oracle = &oracle{lab: o.Lab, hosts: c.hosts, ideal: ideal, within: o.Within, status: c.look, seen: c.watch.status}
+	c.oracle = &oracle{hosts: c.hosts, ideal: ideal, within: o.Within, read: c.read, status: c.look, seen: c.watch.status}
 	c.workload = newWorkload(func(ctx context.Context, e edition) error {
 		paths, err := e.save(c.cli.path("graphs"), c.hosts)
 		if err != nil {
@@ -166,6 +168,12 @@ func (c *campaign) observe(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// read returns what a file of a host holds, seen from outside.
+func (c *campaign) read(host, path string) string {
+	text, _ := os.ReadFile(filepath.Join(c.Lab.Host(host).Root(), path))
+	return string(text)
 }
 
 func (c *campaign) look(ctx context.Context) (Status, error) {

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"spore/internal/lab"
 )
 
 // An edition is what is deployed to all hosts at once. Its number is in every file, its epoch says
@@ -81,21 +79,4 @@ func (e edition) save(dir string, hosts []string) ([]string, error) {
 		paths = append(paths, path)
 	}
 	return paths, nil
-}
-
-// read returns what a host's file holds, seen from outside; nothing if there is none.
-func read(h *lab.Host, path string) string {
-	text, _ := os.ReadFile(filepath.Join(h.Root(), path))
-	return string(text)
-}
-
-// A disk is what the files of a host hold, by path.
-type disk map[string]string
-
-func readDisk(h *lab.Host, paths map[string]string) disk {
-	d := disk{}
-	for path := range paths {
-		d[path] = read(h, path)
-	}
-	return d
 }

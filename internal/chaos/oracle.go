@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
-
-	"spore/internal/lab"
 )
 
 // An oracle tells from the status and from the disks whether all is well.
 type oracle struct {
-	lab    *lab.Lab
 	hosts  []string
 	ideal  int
+	read   func(host, path string) string // what a file holds; nothing if there is none
 	status func(context.Context) (Status, error)
 	seen   func(Status) // is shown every status
 	within time.Duration
@@ -35,7 +34,7 @@ func (o *oracle) settled(ctx context.Context, e edition) error {
 		select {
 		case <-time.After(lookPause):
 		case <-ctx.Done():
-			return &unsettledError{edition: e, within: o.within, missing: missing}
+			return fmt.Errorf("edition %d has not settled within %v: %s", e.number, o.within, strings.Join(missing, "; "))
 		}
 	}
 }
@@ -59,43 +58,31 @@ func (o *oracle) look(ctx context.Context, e edition) []string {
 func (o *oracle) disks(e edition) []string {
 	var out []string
 	for _, name := range o.hosts {
-		want := e.files(o.hosts, name)
-		out = append(out, differences(name, want, readDisk(o.lab.Host(name), want))...)
+		out = append(out, o.differences(name, e.files(o.hosts, name))...)
 	}
 	return out
 }
 
 // differences says how what a host holds differs from what it is to hold.
-func differences(host string, want, have map[string]string) []string {
+func (o *oracle) differences(host string, want map[string]string) []string {
 	var out []string
 	for _, path := range slices.Sorted(maps.Keys(want)) {
-		if have[path] != want[path] {
-			out = append(out, fmt.Sprintf("host %s: %s holds %q, not %q", host, path, have[path], want[path]))
+		if have := o.read(host, path); have != want[path] {
+			out = append(out, fmt.Sprintf("host %s: %s holds %q, not %q", host, path, have, want[path]))
 		}
 	}
 	return out
 }
 
-// An unsettledError says what was still missing when the time was up.
-type unsettledError struct {
-	edition edition
-	within  time.Duration
-	missing []string
-}
-
-func (e *unsettledError) Error() string {
-	return fmt.Sprintf("edition %d has not settled within %v: %q", e.edition.number, e.within, e.missing)
-}
-
 // repaired returns when the file that somebody changed is as some edition has it again.
-func (o *oracle) repaired(ctx context.Context, h *lab.Host) error {
+func (o *oracle) repaired(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
-	for !isOwn(read(h, ownFile), h.Name) {
+	for !isOwn(o.read(host, ownFile), host) {
 		select {
 		case <-time.After(lookPause):
 		case <-ctx.Done():
-			return fmt.Errorf("drift on host %s was not repaired: %s holds %q", h.Name, ownFile, read(h, ownFile))
+			return fmt.Errorf("drift on host %s was not repaired: %s holds %q", host, ownFile, o.read(host, ownFile))
 		}
 	}
 	return nil

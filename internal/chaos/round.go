@@ -60,7 +60,7 @@ func (c *campaign) drift(ctx context.Context, h *lab.Host) (<-chan error, error)
 		return nil, fmt.Errorf("change a file of host %s: %w", h.Name, err)
 	}
 	repaired := make(chan error, 1)
-	go func() { repaired <- c.oracle.repaired(ctx, h) }()
+	go func() { repaired <- c.oracle.repaired(ctx, h.Name) }()
 	return repaired, nil
 }
 
@@ -92,7 +92,7 @@ func (c *campaign) lost(ctx context.Context, e edition) {
 		return
 	}
 	for _, name := range c.hosts {
-		if got := read(c.Lab.Host(name), ownFile); got != e.own(name) {
+		if got := c.read(name, ownFile); got != e.own(name) {
 			c.report.LostWrites++
 			c.violation(fmt.Sprintf("lost write: host %s has converged on %q, after edition %d was acknowledged", name, got, e.number))
 		}

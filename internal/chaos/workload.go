@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,8 @@ func (w *workload) run(ctx context.Context) {
 	}
 }
 
+var errNone = errors.New("there has been none")
+
 func (w *workload) set(change func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,7 +90,7 @@ func (w *workload) rest(ctx context.Context) (edition, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return e, fmt.Errorf("edition %d is not acknowledged: %w", e.number, errors.Join(ctx.Err(), last))
+			return e, fmt.Errorf("edition %d is not acknowledged: %w; the last attempt: %w", e.number, ctx.Err(), cmp.Or(last, errNone))
 		}
 	}
 }
