@@ -27,6 +27,9 @@ const (
 	defaultCluster = "main"
 	defaultPort    = 7480
 	defaultIdeal   = 5
+	// foundingTimeout is how long the store is looked for of a cluster whose founding was interrupted:
+	// there may be none.
+	foundingTimeout = 5 * time.Second
 )
 
 // detachFlags say how hosts are left to themselves.
@@ -107,6 +110,9 @@ func (r *runner) depart(ctx context.Context, o *fleet.Options) (*cluster.Link, e
 // open opens the store of a cluster by way of its hosts.
 func (d *departure) open(ctx context.Context, record cluster.Record) (*cluster.Link, error) {
 	reacher := &cluster.Reacher{Record: record, Connect: d.connect, Timeout: time.Duration(d.connectTimeout), Log: d.log}
+	if !record.Complete {
+		reacher.Timeout = min(reacher.Timeout, foundingTimeout)
+	}
 	return reacher.Open(ctx)
 }
 
