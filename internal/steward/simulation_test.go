@@ -17,6 +17,7 @@ import (
 // stewards and sets clocks. The world itself looks for what must never happen; when all is quiet the
 // members must become what they should be.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(32) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
