@@ -151,6 +151,9 @@ func (d *detachment) gather(ctx context.Context) error {
 	if err := d.await(ctx, is); err != nil {
 		return err
 	}
+	if !d.Now {
+		d.tell(true)
+	}
 	d.endEdits()
 	if err := d.await(ctx, is); err != nil { // the last edit may have been one too many
 		return err
@@ -193,6 +196,6 @@ func (f *fleet) allLinked() bool {
 	return true
 }
 
-func (d *detachment) tell(format string, a ...any) {
+func (d *detachment) say(format string, a ...any) {
 	d.Sink.Emit(view.Record{Time: time.Now(), Type: view.Link, Message: fmt.Sprintf(format, a...)})
 }

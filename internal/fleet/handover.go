@@ -109,7 +109,7 @@ func (d *detachment) handOver(ctx context.Context) error {
 	}
 	d.link = link
 	d.adopt(Linked(link, old.Server.Authority()))
-	d.tell("the store is the hosts' now, served by %s", seed.name)
+	d.say("the store is the hosts' now, served by %s", seed.name)
 	if err := old.End(); err != nil {
 		d.Log.Warn("close store", "err", err)
 	}

@@ -67,7 +67,7 @@ func (f *fleet) run(ctx, kill context.Context) error {
 	sessions.Wait()
 	cancel()
 	tasks.Wait()
-	if ctx.Err() != nil && f.failed != nil { // an interrupted start is no failure
+	if ctx.Err() != nil && (f.failed != nil || errors.Is(err, context.Canceled)) { // to be interrupted is no failure
 		return nil
 	}
 	return err

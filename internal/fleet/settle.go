@@ -81,15 +81,15 @@ func (d *detachment) grow(ctx context.Context) error {
 		members, err := d.link.Store.Members(ctx)
 		if n := voters(members); err == nil && n != have {
 			have = n
-			d.tell("the store is served by %d of %d hosts", have, want)
+			d.say("the store is served by %d of %d hosts", have, want)
 		}
 		if have >= want && d.settled() {
-			d.tell("detached: the cluster %s goes on by itself; spore status tells how", record.Cluster.Name)
+			d.say("detached: the cluster %s goes on by itself; spore status tells how", record.Cluster.Name)
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			d.tell("the cluster %s goes on by itself; spore status tells how far it is", record.Cluster.Name)
+			d.say("the cluster %s goes on by itself; spore status tells how far it is", record.Cluster.Name)
 			return nil
 		case <-time.After(growPoll):
 		}
