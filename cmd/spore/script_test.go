@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"await":    await,
 			"rewrite":  rewrite,
 			"subst":    subst,
+			"cluster":  knowCluster,
 			"sshhosts": func(ts *testscript.TestScript, neg bool, args []string) { sshHosts(ts, build, args) },
 		},
 	})

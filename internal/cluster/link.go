@@ -13,7 +13,7 @@ import (
 )
 
 // errStranger says that what answered is not the cluster of the record.
-var errStranger = errors.New("its store belongs to another cluster of the same authority")
+var errStranger = errors.New("it leads to the store of another cluster of the same authority")
 
 // A Link is a way to the store of a cluster. When the host that it leads through is lost, or the
 // member of the store that this one leads to, it goes on through another by itself: what is being

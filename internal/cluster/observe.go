@@ -56,7 +56,9 @@ func (l *Link) ask(ctx context.Context, m etcd.Member) (etcd.MemberStatus, error
 	if err != nil {
 		return etcd.MemberStatus{}, err
 	}
-	once := &single{Conn: stream}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	once := &single{Conn: stream, broke: cancel}
 	defer once.Close()
 	o := l.options(once.dial)
 	store, err := etcd.Open(ctx, o)
@@ -68,7 +70,7 @@ func (l *Link) ask(ctx context.Context, m etcd.Member) (etcd.MemberStatus, error
 	if err == nil && status.ID != m.ID {
 		err = errors.New("it does not answer on its host")
 	}
-	return status, err
+	return status, once.reason(err)
 }
 
 // An observer puts a status together as its parts arrive.

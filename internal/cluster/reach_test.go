@@ -269,6 +269,48 @@ func TestWhyNoHostLeadsToTheStore(t *testing.T) {
 	}
 }
 
+// A pipe that opens and then fails tells why, at once.
+func TestWhyAPipeBreaks(t *testing.T) {
+	record := threeHosts(t)
+	other, err := etcd.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := other.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := record
+	foreign.CA, foreign.CAKey = other.Certificate(), key
+	stranger := startStore(t, foreign)
+	late := &remote.ProgramError{Program: "spore resident pipe", Code: -1, Stderr: []string{"no member answers"}}
+	ends := func(err error) func(context.Context) (net.Conn, error) {
+		return func(context.Context) (net.Conn, error) { return &brokenConn{err: err}, nil }
+	}
+	n := network{"a": {store: ends(late)}, "b": {store: ends(io.EOF)}, "c": {store: stranger.Dial}}
+	r := n.reacher(record)
+	r.checks = &pace{patience, patience} // which is not waited for
+	_, err = r.Open(bounded(t))
+	want := "reach cluster home: no host leads to its store\n" +
+		"  a: spore resident pipe: no member answers\n" +
+		"  b: the connection broke: EOF\n" +
+		"  c: what answers there is no store of this cluster"
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+// A brokenConn is that of a program that has ended.
+type brokenConn struct {
+	net.Conn
+	err error
+}
+
+func (c *brokenConn) Read([]byte) (int, error)    { return 0, c.err }
+func (c *brokenConn) Write([]byte) (int, error)   { return 0, io.ErrClosedPipe }
+func (c *brokenConn) Close() error                { return nil }
+func (c *brokenConn) SetDeadline(time.Time) error { return nil }
+
 // What may pass by itself is tried again, and what will not is not.
 func TestHostsAreTriedAgain(t *testing.T) {
 	record := threeHosts(t)

@@ -71,11 +71,15 @@ func (r Record) Host(name string) (HostRecord, bool) {
 
 // NoHost says that the cluster has no host called name, and which it has.
 func (r Record) NoHost(name string) error {
-	names := make([]string, len(r.Hosts))
-	for i, h := range r.Hosts {
+	return fmt.Errorf("cluster %s has no host %q: it has %s", r.Cluster.Name, name, hostNames(r.Hosts))
+}
+
+func hostNames(hosts []HostRecord) string {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
 		names[i] = h.Name
 	}
-	return fmt.Errorf("cluster %s has no host %q: it has %s", r.Cluster.Name, name, strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }
 
 // Put adds h, or replaces the host of its name.

@@ -2,13 +2,11 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"time"
 
 	"spore/etcd"
-	"spore/remote"
 )
 
 const (
@@ -93,53 +91,14 @@ func (l *Link) attempt(ctx context.Context, host string) (net.Conn, error) {
 
 // probe reports why the store at the other end of conn does not answer, and closes conn.
 func (l *Link) probe(ctx context.Context, conn net.Conn) error {
-	once := &single{Conn: conn}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	once := &single{Conn: conn, broke: cancel}
 	defer once.Close()
 	store, err := etcd.Open(ctx, l.options(once.dial))
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	err = l.check(ctx, store)
-	var said *remote.ProgramError
-	if broken := once.broken(); err != nil && errors.As(broken, &said) {
-		return said // what the host says of it is the better reason
-	}
-	return err
-}
-
-// A single is a connection that can be dialled once, and keeps why it broke.
-type single struct {
-	net.Conn
-	mu    sync.Mutex
-	taken bool
-	err   error
-}
-
-func (s *single) dial(context.Context) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taken {
-		return nil, errors.New("the connection broke")
-	}
-	s.taken = true
-	return s, nil
-}
-
-func (s *single) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
-	if err != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.err == nil {
-			s.err = err
-		}
-	}
-	return n, err
-}
-
-func (s *single) broken() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
+	return once.reason(l.check(ctx, store))
 }

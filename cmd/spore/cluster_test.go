@@ -1,0 +1,107 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"spore/etcd"
+	"spore/internal/cluster"
+)
+
+// knowCluster NAME HOST... has a cluster of these hosts be known, as if it had been left behind.
+func knowCluster(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: cluster NAME HOST...")
+	}
+	authority, err := etcd.NewAuthority()
+	ts.Check(err)
+	key, err := authority.Key()
+	ts.Check(err)
+	record := cluster.Record{
+		Cluster: etcd.Cluster{ID: "id-of-" + args[0], Name: args[0], Founded: time.Now(), Ideal: 3},
+		CA:      authority.Certificate(), CAKey: key, PeerPort: defaultPort, Made: time.Now(), Complete: true,
+	}
+	for _, name := range args[1:] {
+		record.Put(cluster.HostRecord{Name: name, Address: name})
+	}
+	dir := filepath.Join(ts.Getenv("HOME"), ".local", "share", "spore", "clusters")
+	ts.Check(cluster.Records{Dir: dir}.Save(record))
+}
+
+func statusOf(hosts ...string) cluster.Status {
+	f := etcd.Fleet{Hosts: map[string]etcd.HostState{}}
+	for _, name := range hosts {
+		f.Hosts[name] = etcd.HostState{HasReport: true, Report: etcd.Report{Settled: true}}
+	}
+	return cluster.NewStatus("home", f, nil)
+}
+
+// What is painted over something else leaves nothing of it, and the terminal as it was.
+func TestPainter(t *testing.T) {
+	var out strings.Builder
+	lines := 0
+	p := &painter{out: &out, height: func() int { return lines }}
+	if err := p.paint(statusOf("a", "b")); err != nil {
+		t.Fatal(err)
+	}
+	first := out.String()
+	if !strings.HasPrefix(first, "\x1b[?25l\x1b[?7l\x1b[2J\x1b[HHOST") || strings.Count(first, "\x1b[K\r\n") != 5 || !strings.HasSuffix(first, "\x1b[J") {
+		t.Errorf("painted %q", first)
+	}
+	out.Reset()
+	lines = 4
+	if err := p.paint(statusOf("a", "b")); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); !strings.HasPrefix(got, "\x1b[HHOST") || strings.Count(got, "\n") != 3 || !strings.Contains(got, "… and 3 more lines\x1b[K") {
+		t.Errorf("on a small terminal: %q", got)
+	}
+	out.Reset()
+	p.end()
+	if out.String() != "\x1b[?7h\x1b[?25h" {
+		t.Errorf("in the end: %q", out.String())
+	}
+}
+
+func TestStatusInLines(t *testing.T) {
+	var out strings.Builder
+	show := lines(&out)
+	for _, s := range []cluster.Status{statusOf("a"), statusOf("a"), statusOf("a", "b")} {
+		if err := show(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var first strings.Builder
+	if err := statusOf("a").Write(&first, false); err != nil {
+		t.Fatal(err)
+	}
+	rest, ok := strings.CutPrefix(out.String(), first.String())
+	if !ok || strings.Count(rest, "\n") != 1 || !strings.Contains(rest, " host b: converged, 0 ok") {
+		t.Errorf("got\n%s", &out)
+	}
+}
+
+func TestStatusCode(t *testing.T) {
+	bad := func(change func(*cluster.HostStatus)) cluster.Status {
+		s := statusOf("a", "b")
+		change(&s.Hosts[0])
+		return s
+	}
+	for name, tt := range map[string]struct {
+		status cluster.Status
+		want   int
+	}{
+		"converged": {statusOf("a"), exitOK},
+		"working":   {bad(func(h *cluster.HostStatus) { h.State = cluster.Working }), exitOK},
+		"failed":    {bad(func(h *cluster.HostStatus) { h.State = cluster.Failed }), exitFailed},
+		"silent":    {bad(func(h *cluster.HostStatus) { h.State = cluster.Silent }), exitUnreachable},
+	} {
+		if got := statusCode(tt.status); got != tt.want {
+			t.Errorf("%s: %d, want %d", name, got, tt.want)
+		}
+	}
+}
