@@ -11,6 +11,18 @@
 //	/spore/kv/<key>                      the values that hosts share
 //	/spore/sync                          written by the operator to ask the hosts to catch up
 //
+// and once the fleet is detached:
+//
+//	/spore/cluster                       the Cluster: who finds one has found the store of a detached fleet
+//	/spore/endpoints                     where the hosts reach the store
+//	/spore/members/<host>                the Order to serve the store
+//	/spore/hosts/<host>/request          a request for a certificate
+//	/spore/certs/<host>                  the answer
+//	/spore/leaving/<host>                the host is to be dismissed
+//	/spore/recipients/<host>             for whom to encrypt what the host alone is to read
+//	/spore/steward/, /spore/deploy/      locks
+//	/spore.files/<digest>/<n>            the parts of a bundle
+//
 // Every <segment> is escaped, so that no name steps out of its place. The kind comes before the
 // host so that "read only what it collects" is one permission a kind.
 //
