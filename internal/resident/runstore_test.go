@@ -208,18 +208,21 @@ func TestAMemberThatWasRemovedGoes(t *testing.T) {
 	s.ended()
 }
 
+// answers says whether some member does.
+func (p *plot) answers() bool {
+	conn, err := p.dialStore(p.Context())
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
 func TestPipe(t *testing.T) {
 	p := newPlot(t)
 	s := p.sow(time.Now().Add(time.Hour))
 	c := Config{Cluster: "id-1", Name: "garden", Host: "h", Peer: s.peer}
 	p.must(writeJSON(p.config(), c))
-	p.await("the store answers", func() bool {
-		conn, err := p.dialStore(t.Context())
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	p.await("the store answers", p.answers)
 	ours, theirs := net.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- Pipe(t.Context(), p.Layout, theirs, theirs) }()
@@ -251,6 +254,8 @@ func TestPipeGoesToOneThatAnswers(t *testing.T) {
 	defer hanging.Close()
 	_, client, err := etcd.URLs(s.peer)
 	p.must(err)
+	p.must(writeJSON(p.config(), Config{Cluster: "id-1", Name: "garden", Host: "h", Peer: s.peer}))
+	p.await("the store answers", p.answers)
 	p.must(os.Rename(p.membership(), p.path("membership"))) // the host is none of the members
 	p.must(writeJSON(p.endpoints(), []string{"https://" + hanging.Addr().String(), client, "https://127.0.0.1:1"}))
 	p.await("one answers", func() bool {
