@@ -47,6 +47,9 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	} else if err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("it takes no arguments, and %q is one", flags.Arg(0))
+	}
 	if *hosts < 3 {
 		return fmt.Errorf("-hosts %d: it takes 3 for a majority to be left", *hosts)
 	}
