@@ -24,6 +24,9 @@ type clusterFlags struct {
 	become             becomeFlags
 	connectTimeout     seconds
 
+	// executable finds what Conn.Install brings, for the commands that need it.
+	executable func(goos, goarch string) (remote.Binary, error)
+
 	flags *pflag.FlagSet
 }
 
@@ -94,7 +97,7 @@ func (f *clusterFlags) reacher(record cluster.Record, log *slog.Logger) (*cluste
 		return nil, err
 	}
 	return &cluster.Reacher{
-		Record: record, Connect: cluster.SSH(dialer, remote.ConnOptions{Become: as}), Timeout: time.Duration(f.connectTimeout), Log: log,
+		Record: record, Connect: cluster.SSH(dialer, remote.ConnOptions{Become: as, Executable: f.executable}), Timeout: time.Duration(f.connectTimeout), Log: log,
 	}, nil
 }
 

@@ -39,7 +39,7 @@ func residentPlaces(s stdio) []*cobra.Command {
 		residentInfo(s), residentInstall(s), residentUpgrade(), residentSupervise(s), residentFound(s), residentListen(s), residentReach(s),
 		residentDo("start", "Start what is installed, for good", resident.Start),
 		residentDo("discard", "Take away an installation that was never started, and a store that nobody committed to", resident.Discard),
-		residentDo("remove", "End everything and take it away, but for the cache of binaries", resident.Remove),
+		residentRemove(),
 	}
 }
 
@@ -81,6 +81,18 @@ func residentFound(s stdio) *cobra.Command {
 	}
 	c.Flags().StringVar(&snapshot, "snapshot", "", "the `FILE` with what the store is to hold")
 	_ = c.MarkFlagRequired("snapshot")
+	return c
+}
+
+func residentRemove() *cobra.Command {
+	var cache bool
+	c := &cobra.Command{
+		Use: "remove", Short: "End everything and take it away, but for the cache of binaries", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return failed(resident.Remove(c.Context(), layoutOf(c), cache))
+		},
+	}
+	c.Flags().BoolVar(&cache, "cache", false, "take the cache away, too")
 	return c
 }
 

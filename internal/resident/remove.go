@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"spore/internal/agent"
 )
 
@@ -51,11 +53,15 @@ func discard(ctx context.Context, l Layout, services Services) error {
 }
 
 // Remove ends all that resides on the host, in good order: what the host exported is taken back.
-// Nothing is left but the cache of binaries. It takes away what is there of a half installation, too.
-func Remove(ctx context.Context, l Layout) error {
+// Nothing is left but the cache of binaries, and with cache not even that. It takes away what is there
+// of a half installation, too.
+func Remove(ctx context.Context, l Layout, cache bool) error {
 	err := privileged()
 	if err == nil {
 		err = remove(ctx, l, l.Services())
+	}
+	if err == nil && cache {
+		err = removeCache(l)
 	}
 	if err != nil {
 		return fmt.Errorf("remove: %w", err)
@@ -65,6 +71,18 @@ func Remove(ctx context.Context, l Layout) error {
 
 func remove(ctx context.Context, l Layout, services Services) error {
 	return l.change(ctx, func() error { return takeAll(ctx, l, services) })
+}
+
+// removeCache takes away the binaries that sessions have left, and what they have them lie in.
+func removeCache(l Layout) error {
+	if err := os.RemoveAll(filepath.Join(l.Root, "cache")); err != nil {
+		return err
+	}
+	err := os.Remove(l.Root)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) { // a session is there
+		return nil
+	}
+	return err
 }
 
 // change calls f while nobody else changes what resides on the host.
