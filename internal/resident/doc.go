@@ -17,6 +17,9 @@
 //	    state/               what resources keep
 //	    log/                 the agent's records
 //	    lock, pid, agent.sock
+//	    started              there once the installation was started
+//	    agent.supervisor     lock of the daemon that keeps the agent running, without systemd;
+//	    agent.ended          how it ended last; for the store likewise
 //	  store/                 0700, on members only
 //	    member.json          a Membership
 //	    ca.crt, ca.key       the authority of the cluster

@@ -96,11 +96,14 @@ func (s systemd) Running(ctx context.Context, service string) (bool, error) {
 	return err == nil && state != "inactive" && state != "failed", err
 }
 
-// LastWords are the end of its log, where systemd's own lines tell more than none.
+// LastWords are the end of what the journal has of its last minutes: the service's own words, or if
+// it had none systemd's.
 func (s systemd) LastWords(ctx context.Context, service string) string {
-	words, err := s.words(ctx, "--unit="+unitName(service), "--lines=3", "--output=cat", "--no-pager")
-	if err != nil {
-		return ""
+	for _, of := range []string{"_SYSTEMD_UNIT=" + unitName(service), "--unit=" + unitName(service)} {
+		words, err := s.words(ctx, of, "--since=-5min", "--lines=3", "--output=cat", "--no-pager", "--quiet")
+		if err == nil && words != "" {
+			return oneLine(words)
+		}
 	}
-	return oneLine(words)
+	return ""
 }
