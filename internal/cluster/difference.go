@@ -5,8 +5,10 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 
 	"spore/engine"
 	"spore/engine/manifest"
@@ -34,12 +36,42 @@ func differences(old, next *manifest.Manifest, kinds engine.Kinds) []Difference 
 		old = &manifest.Manifest{Program: &engine.Program{Graph: graph.New[engine.ID, engine.Node, engine.Edge]()}}
 	}
 	return slices.Concat(
-		nodes(old.Program.Graph, next.Program.Graph, kinds),
+		nodes(wherever(old), wherever(next), kinds),
 		edges(old.Program.Graph, next.Program.Graph),
 		exports(old.Program.Exports, next.Program.Exports, kinds),
 		collects(old.Program.Collects, next.Program.Collects),
 		files(old.Files, next.Files),
 	)
+}
+
+// wherever returns a manifest's resources as they would be wherever it lay: what travels with them is
+// found relative to it.
+func wherever(m *manifest.Manifest) *engine.Graph {
+	dir, err := filepath.Abs(filepath.Dir(m.File))
+	if err != nil {
+		return m.Program.Graph
+	}
+	g := graph.New[engine.ID, engine.Node, engine.Edge]()
+	for _, id := range m.Program.Graph.Keys() {
+		n := m.Program.Graph.Vertex(id)
+		if s, ok := n.Spec.(engine.Sourced); ok && strings.HasPrefix(s.Source(), dir+"/") {
+			n.Spec = without(n.Spec, dir+"/")
+		}
+		g.Add(id, n)
+	}
+	return g
+}
+
+// without returns spec with prefix cut off the texts in it that begin so.
+func without(spec engine.Spec, prefix string) engine.Spec {
+	v := reflect.New(reflect.TypeOf(spec)).Elem()
+	v.Set(reflect.ValueOf(spec))
+	for i := range v.NumField() {
+		if field := v.Field(i); field.Kind() == reflect.String && field.CanSet() {
+			field.SetString(strings.TrimPrefix(field.String(), prefix))
+		}
+	}
+	return v.Interface().(engine.Spec)
 }
 
 func nodes(old, next *engine.Graph, kinds engine.Kinds) (all []Difference) {
