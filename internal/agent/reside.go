@@ -73,7 +73,8 @@ func (r *resident) run(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	if r.Client, err = r.Dial(ctx, r.Log, h.lease); err != nil {
+	// The connection outlives the work: who leaves does so through it.
+	if r.Client, err = r.Dial(context.WithoutCancel(ctx), r.Log, h.lease); err != nil {
 		return err
 	}
 	defer func() { closeClient(r.Client, errors.Is(context.Cause(ctx), errStopped), r.Log) }()

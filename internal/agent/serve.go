@@ -90,7 +90,8 @@ func (s *server) run(ctx context.Context) (int, error) {
 		return ExitError, err
 	}
 	defer release()
-	if s.Client, err = etcd.Dial(ctx, etcd.Options{
+	// The connection outlives the work: who withdraws exports does so through it.
+	if s.Client, err = etcd.Dial(context.WithoutCancel(ctx), etcd.Options{
 		Endpoints: s.Seeds, Credentials: credentials, Host: s.Host, Log: s.Log,
 	}); err != nil {
 		return ExitError, err
