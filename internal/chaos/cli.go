@@ -70,7 +70,7 @@ func (c cli) run(ctx context.Context, limit time.Duration, args ...string) ([]by
 	cmd.WaitDelay = 5 * time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		err = fmt.Errorf("%w after %v", ctx.Err(), limit)
+		err = ctx.Err()
 	}
 	if err != nil {
 		return stdout.Bytes(), fmt.Errorf("spore %s: %w: %s", args[0], err, tail(stderr.Bytes(), 2000))

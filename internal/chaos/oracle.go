@@ -26,10 +26,14 @@ const lookPause = 200 * time.Millisecond
 func (o *oracle) settled(ctx context.Context, e edition) error {
 	ctx, cancel := context.WithTimeout(ctx, o.within)
 	defer cancel()
+	var missing []string
 	for {
-		missing := o.look(ctx, e)
-		if len(missing) == 0 {
+		now := o.look(ctx, e)
+		if len(now) == 0 {
 			return nil
+		}
+		if ctx.Err() == nil || missing == nil { // else it has but looked for too long
+			missing = now
 		}
 		select {
 		case <-time.After(lookPause):

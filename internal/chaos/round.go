@@ -35,7 +35,27 @@ func (c *campaign) round(ctx context.Context, f Fault) error {
 		c.report.Drifts++
 	}
 	c.watch.allow()
-	return c.turn(ctx, e.epoch+1)
+	if err := c.verdict(ctx); err != nil {
+		return err
+	}
+	if err := c.turn(ctx, e.epoch+1); err != nil {
+		return err
+	}
+	return c.verdict(ctx)
+}
+
+// verdict prints evidence where there are new violations, and says whether to go on.
+func (c *campaign) verdict(ctx context.Context) error {
+	n := c.violations()
+	if n == c.judged {
+		return ctx.Err()
+	}
+	c.judged = n
+	c.evidence(ctx)
+	if c.KeepGoing {
+		return ctx.Err()
+	}
+	return errViolated
 }
 
 // inflict lets a fault strike, hold and heal. Whether the drift of a file was repaired comes later.
@@ -126,14 +146,15 @@ func (c *campaign) evidence(ctx context.Context) {
 	last := c.status
 	c.mu.Unlock()
 	c.say("seed %d; the last status: %+v", c.Seed, last)
-	const script = `journalctl --no-pager -q -o short-precise -n 40 -u ` + agentUnit + ` -u ` + storeUnit + `
-tail -n 40 ` + Directory + `/resident/log/* 2>/dev/null; true`
+	const script = `journalctl --no-pager -q -o short-precise -n 80 -u ` + agentUnit + ` -u ` + storeUnit + `
+grep -hv '"type":"resource"' ` + Directory + `/resident/log/* | tail -n 30
+tail -qn 5 ` + Directory + `/resident/log/*`
 	for _, h := range c.Lab.Hosts {
 		if !h.Running() {
 			c.say("host %s does not run", h.Name)
 			continue
 		}
 		out, err := h.Run(ctx, "sh", "-c", script)
-		c.say("host %s (%v):\n%s", h.Name, err, tail(out, 12000))
+		c.say("host %s (%v):\n%s", h.Name, err, tail(out, 20000))
 	}
 }

@@ -36,6 +36,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.StringVar(&o.Binary, "binary", "bin/spore", "the `PATH` of spore")
 	flags.DurationVar(&o.Duration, "duration", 15*time.Minute, "no fault begins after this")
 	flags.IntVar(&o.Faults, "faults", 0, "at most so many faults; 0 leaves it to -duration")
+	flags.IntVar(&o.Skip, "skip", 0, "begin after so many faults of the plan")
 	flags.DurationVar(&o.Least, "least", 5*time.Second, "the shortest time that a fault lasts")
 	flags.DurationVar(&o.Link, "link", time.Minute, "the longest time that a cut, a crash or a full disk lasts")
 	flags.DurationVar(&o.Pause, "pause", 30*time.Second, "the longest time that a process is stopped")
