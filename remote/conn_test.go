@@ -87,6 +87,24 @@ func TestConnStream(t *testing.T) {
 	}
 }
 
+// TestConnStreamClosed closes a stream whose program does not care: who reads from it hears at once.
+func TestConnStreamClosed(t *testing.T) {
+	c := newRig(t, sshtest.Options{}).connect()
+	s, err := c.Stream(context.Background(), "/bin/sh", "-c", "echo begun; exec sleep 1000")
+	must(t, err)
+	_, err = io.ReadFull(s, make([]byte, len("begun\n")))
+	must(t, err)
+	read := make(chan error)
+	go func() {
+		_, err := s.Read(make([]byte, 1))
+		read <- err
+	}()
+	must(t, s.Close())
+	if err := <-read; err == nil {
+		t.Error("a closed stream was read")
+	}
+}
+
 func TestConnInstall(t *testing.T) {
 	r := newRig(t, sshtest.Options{})
 	c := r.connect()

@@ -139,7 +139,13 @@ func (h *host) stream(ctx context.Context, argv []string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &guestConn{guest: p, unpin: h.pin(p.cmd.sessions)}, nil
+	read, write := io.Pipe()
+	c := &guestConn{guest: p, unpin: h.pin(p.cmd.sessions), read: read}
+	go func() {
+		_, err := io.Copy(write, p.out)
+		write.CloseWithError(c.why(err))
+	}()
+	return c, nil
 }
 
 // A guestConn is a program's stdin and stdout as a connection. It knows no deadlines.
@@ -147,17 +153,23 @@ type guestConn struct {
 	*guest
 	unpin func()
 	once  sync.Once
+	// read is what the program writes. A session is not enough: who reads from that waits until the
+	// program has ended, whoever closes it here.
+	read *io.PipeReader
 }
 
-func (p *guestConn) Read(b []byte) (int, error) {
-	n, err := p.out.Read(b)
-	if err == io.EOF {
-		p.hear()
-		if said := p.said.text(); len(said) > 0 {
-			return n, &ProgramError{Program: p.name, Code: -1, Stderr: said}
-		}
+func (p *guestConn) Read(b []byte) (int, error) { return p.read.Read(b) }
+
+// why is what ended the program's output; nil is its end and nothing else.
+func (p *guestConn) why(err error) error {
+	if err != nil {
+		return err
 	}
-	return n, err
+	p.hear()
+	if said := p.said.text(); len(said) > 0 {
+		return &ProgramError{Program: p.name, Code: -1, Stderr: said}
+	}
+	return nil
 }
 
 // hear waits a moment for what is said on stderr, once stdout has ended.
@@ -177,6 +189,7 @@ func (p *guestConn) Write(b []byte) (int, error) { return p.cmd.in.Write(b) }
 
 func (p *guestConn) Close() error {
 	p.once.Do(func() {
+		_ = p.read.Close()
 		_ = p.cmd.in.Close()
 		p.cmd.free()
 		p.unpin()

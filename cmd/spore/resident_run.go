@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -75,11 +76,14 @@ func residentLogs(s stdio) *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, stop := ended(c.Context())
 			defer stop()
+			if o.Follow { // for somebody far away, whose end would show at the next record only
+				go func() { defer stop(); _, _ = io.Copy(io.Discard, s.in) }()
+			}
 			return failed(resident.Logs(ctx, layoutOf(c), o, s.out))
 		},
 	}
 	c.Flags().Int64Var(&o.Since, "since", 0, "only records after the one of this `NUMBER`")
 	c.Flags().IntVar(&o.Lines, "lines", 0, "only so many of the `LAST` records so far")
-	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with the records to come, over restarts of the agent")
+	c.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with the records to come, over restarts of the agent, until standard input ends")
 	return c
 }
