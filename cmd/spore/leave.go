@@ -61,7 +61,9 @@ func (f *leaveFlags) run(ctx context.Context, s stdio, host string) error {
 	defer link.Close()
 	l := &cluster.Leave{
 		Record: record, Host: host, Force: f.force, Store: link.Store, Conn: link.Conn,
-		Tell: func(format string, a ...any) { fmt.Fprintf(s.out, "%s: %s\n", host, remote.Clean(fmt.Sprintf(format, a...))) },
+		Tell: func(format string, a ...any) {
+			fmt.Fprintf(s.out, "%s: %s\n", host, remote.Clean(fmt.Sprintf(format, a...)))
+		},
 		Drop: func(host string) error {
 			_, err := kept.Update(record.Cluster.Name, func(r *cluster.Record) error {
 				r.Drop(host)

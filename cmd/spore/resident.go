@@ -39,7 +39,7 @@ func residentPlaces(s stdio) []*cobra.Command {
 		residentInfo(s), residentInstall(s), residentUpgrade(), residentSupervise(s), residentFound(s), residentListen(s), residentReach(s),
 		residentDo("start", "Start what is installed, for good", resident.Start),
 		residentDo("discard", "Take away an installation that was never started, and a store that nobody committed to", resident.Discard),
-		residentRemove(),
+		residentRemove(), residentRevive(s), residentFollow(s),
 	}
 }
 
@@ -94,6 +94,32 @@ func residentRemove() *cobra.Command {
 	}
 	c.Flags().BoolVar(&cache, "cache", false, "take the cache away, too")
 	return c
+}
+
+func residentRevive(s stdio) *cobra.Command {
+	var snapshot string
+	c := &cobra.Command{
+		Use: "revive", Short: "Make a store that has lost its majority one of this host alone", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			out, err := resident.Revive(c.Context(), layoutOf(c), snapshot)
+			return answer(s, out, err)
+		},
+	}
+	c.Flags().StringVar(&snapshot, "snapshot", "", "from the snapshot of this `NAME`, or the latest; from its last state if not given")
+	return c
+}
+
+func residentFollow(s stdio) *cobra.Command {
+	return &cobra.Command{
+		Use: "follow", Short: "Look for the store where standard input says that it is", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var f resident.Following
+			if err := readInput(s, &f); err != nil {
+				return err
+			}
+			return failed(resident.Follow(c.Context(), layoutOf(c), f))
+		},
+	}
 }
 
 func residentUpgrade() *cobra.Command {

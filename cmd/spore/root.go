@@ -28,7 +28,7 @@ Exit codes: 0 converged; 1 wrong usage or graph, nothing was touched; 2 some res
 	root.SetErr(s.err)
 	root.AddCommand(
 		newRun(s), newValidate(s), newGraph(s), newKinds(s), newVersion(s), newJoin(s), newDemo(s), newAttach(s), newBridge(s), newResident(s),
-		newCluster(s), newStatus(s), newLogs(s), newDeploy(s), newLeave(s), newUpgrade(s), newDestroy(s),
+		newCluster(s), newStatus(s), newLogs(s), newDeploy(s), newLeave(s), newUpgrade(s), newDestroy(s), newRevive(s),
 	)
 	return root
 }
