@@ -14,7 +14,7 @@ TOOL        = $(GO) tool -modfile=internal/lint/tools.mod
 # on purpose where it is done), paths and commands that are variables (G304: reading files that
 # people name is the work itself), conversions of integers (G115: too many false alarms). Labs,
 # tests' servers and benches handle nothing that is worth a thief's while.
-GOSEC = -exclude=G104,G304,G115 -exclude-dir=internal/lab -exclude-dir=internal/sshtest -exclude-dir=bench -exclude-dir=internal/release
+GOSEC = -exclude=G104,G304,G115 -exclude-dir=internal/lab -exclude-dir=internal/sshtest -exclude-dir=internal/chaos -exclude-dir=bench -exclude-dir=internal/release
 
 # What is released, as GOOS-GOARCH. The oldest processors of each architecture will do.
 PLATFORMS = linux-amd64 linux-arm64 linux-arm freebsd-amd64 darwin-arm64

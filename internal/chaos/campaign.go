@@ -94,7 +94,10 @@ func newCampaign(o Options) *campaign {
 	ideal := Ideal(len(c.hosts))
 	c.report = &Report{Seed: o.Seed, Hosts: len(c.hosts), Members: ideal, Faults: map[Kind][]time.Duration{}}
 	c.watch = &watch{lab: o.Lab, ideal: ideal, found: c.violation}
-	c.oracle = &oracle{hosts: c.hosts, ideal: ideal, within: o.Within, read: c.read, status: c.look, seen: c.watch.status}
+	c.oracle = &oracle{
+		hosts: c.hosts, ideal: ideal, within: o.Within,
+		read: c.read, agents: c.agents, status: c.look, seen: c.watch.status,
+	}
 	c.workload = newWorkload(func(ctx context.Context, e edition) error {
 		paths, err := e.save(c.cli.path("graphs"), c.hosts)
 		if err != nil {
@@ -171,6 +174,15 @@ func (c *campaign) observe(ctx context.Context) {
 func (c *campaign) read(host, path string) string {
 	text, _ := os.ReadFile(filepath.Join(c.Lab.Host(host).Root(), path))
 	return string(text)
+}
+
+// agents counts the agents of a host; none where it does not run.
+func (c *campaign) agents(host string) int {
+	processes, err := c.Lab.Host(host).Processes()
+	if err != nil {
+		return 0
+	}
+	return len(agents(processes))
 }
 
 func (c *campaign) look(ctx context.Context) (Status, error) {

@@ -14,6 +14,7 @@ type oracle struct {
 	hosts  []string
 	ideal  int
 	read   func(host, path string) string // what a file holds; nothing if there is none
+	agents func(host string) int
 	status func(context.Context) (Status, error)
 	seen   func(Status) // is shown every status
 	within time.Duration
@@ -43,9 +44,10 @@ func (o *oracle) settled(ctx context.Context, e edition) error {
 	}
 }
 
-// look says what is missing: on the disks, which cost nothing to read, or else in the status.
+// look says what is missing: on the hosts, which costs nothing to see, or else in the status. That
+// may rest on what an agent said before it was killed, so there has to be one.
 func (o *oracle) look(ctx context.Context, e edition) []string {
-	if missing := o.disks(e); len(missing) > 0 {
+	if missing := o.outside(e); len(missing) > 0 {
 		return missing
 	}
 	s, err := o.status(ctx)
@@ -56,12 +58,15 @@ func (o *oracle) look(ctx context.Context, e edition) []string {
 	if missing := s.missing(o.hosts, o.ideal); len(missing) > 0 {
 		return missing
 	}
-	return o.disks(e)
+	return o.outside(e)
 }
 
-func (o *oracle) disks(e edition) []string {
+func (o *oracle) outside(e edition) []string {
 	var out []string
 	for _, name := range o.hosts {
+		if n := o.agents(name); n != 1 {
+			out = append(out, fmt.Sprintf("host %s runs %d agents", name, n))
+		}
 		out = append(out, o.differences(name, e.files(o.hosts, name))...)
 	}
 	return out

@@ -15,11 +15,18 @@ type world struct {
 	then      time.Time
 	err       error
 	shown     int
+	killed    bool
 }
 
 func (w *world) oracle() *oracle {
 	return &oracle{
 		hosts: two, ideal: 3, within: time.Minute, seen: func(Status) { w.shown++ },
+		agents: func(host string) int {
+			if w.killed && host == "b" {
+				return 0
+			}
+			return 1
+		},
 		status: func(context.Context) (Status, error) { return wellStatus(), w.err },
 		read: func(host, path string) string {
 			if time.Now().Before(w.then) {
@@ -50,6 +57,7 @@ func TestNotSettled(t *testing.T) {
 	}{
 		"a lost write":      {world{next: edition{1, 1}}, `host a: /srv/own holds "a alone: 1\n", not "a alone: 2\n"`},
 		"an export missing": {world{next: edition{2, 0}}, `host a: /srv/passing-b holds "", not "from b for now: 2\n"`},
+		"no agent":          {world{next: edition{2, 1}, killed: true}, "host b runs 0 agents"},
 		"no status":         {world{next: edition{2, 1}, err: errors.New("no way")}, "no way"},
 		"late by far":       {world{next: edition{2, 1}, then: time.Now().AddDate(500, 0, 0)}, "has not settled within 1m0s"},
 	} {
