@@ -38,9 +38,9 @@ func SSH(d remote.Dialer, o remote.ConnOptions) func(context.Context, HostRecord
 		}
 		c, err := remote.Connect(ctx, target, d, o)
 		if err != nil {
-			return nil, err // and no Conn that holds a nil
+			return nil, err
 		}
-		return c, nil
+		return sshConn{c}, nil
 	}
 }
 
