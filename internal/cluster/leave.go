@@ -38,6 +38,7 @@ type Leave struct {
 type leaveStore interface {
 	Graphs(ctx context.Context) (map[string]etcd.Graph, error)
 	Members(ctx context.Context) ([]etcd.Member, error)
+	Orders(ctx context.Context) (map[string]etcd.Order, error)
 	MarkLeaving(ctx context.Context, host string) error
 	Dismiss(ctx context.Context, host string) error
 }
@@ -129,8 +130,8 @@ func (l *Leave) awaitOthers(ctx context.Context) error {
 	defer cancel()
 	told := false
 	for {
-		members, err := l.Store.Members(ctx)
-		if err == nil && !slices.ContainsFunc(members, func(m etcd.Member) bool { return m.Host == l.Host }) {
+		serves, err := l.serves(ctx)
+		if err == nil && !serves {
 			return nil
 		}
 		if err == nil && !told {
@@ -147,6 +148,20 @@ func (l *Leave) awaitOthers(ctx context.Context) error {
 		case <-time.After(poll):
 		}
 	}
+}
+
+// serves says whether the host is a member, or about to be one: until it has been started its order
+// alone tells whose it is.
+func (l *Leave) serves(ctx context.Context) (bool, error) {
+	orders, err := l.Store.Orders(ctx)
+	if err != nil {
+		return false, err
+	}
+	members, err := l.Store.Members(ctx)
+	o, ordered := orders[l.Host]
+	return slices.ContainsFunc(members, func(m etcd.Member) bool {
+		return m.Host == l.Host || ordered && m.ID == o.Member
+	}), err
 }
 
 // remove takes away what resides on the host, unless that is another cluster's.

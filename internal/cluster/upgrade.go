@@ -138,7 +138,7 @@ func majority(s Status, host string) string {
 	if !member || voters == 1 || healthy >= voters/2+1 {
 		return ""
 	}
-	return fmt.Sprintf("the store would be without a majority meanwhile: of its %d other members %d are healthy", voters-1, healthy)
+	return fmt.Sprintf("the store would be without a majority meanwhile: %d of its %d other members answer", healthy, voters-1)
 }
 
 // verify waits until the host shows that it is as before, with the new binary.
@@ -158,7 +158,7 @@ func (u *Upgrade) verify(ctx context.Context, before HostStatus, digest string) 
 		if err == nil {
 			return nil
 		}
-		if bounded.Err() == nil {
+		if !errors.Is(err, context.DeadlineExceeded) { // which would only say that it took too long
 			why = err
 		}
 		if u.pause(bounded) != nil {

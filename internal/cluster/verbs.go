@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"spore/internal/resident"
@@ -68,7 +69,7 @@ func runWith(ctx context.Context, c Conn, binary string, in, out any, verb ...st
 func said(err error) error {
 	var failed *remote.ProgramError
 	if errors.As(err, &failed) && len(failed.Stderr) > 0 {
-		return errors.New(failed.Stderr[len(failed.Stderr)-1])
+		return errors.New(strings.TrimPrefix(failed.Stderr[len(failed.Stderr)-1], "spore: "))
 	}
 	return err
 }
