@@ -78,11 +78,12 @@ func TestConnStream(t *testing.T) {
 	if _, err := s.Read(heard); err == nil {
 		t.Error("a closed stream was read")
 	}
-	if s, err = c.Stream(context.Background(), "/bin/sh", "-c", "echo gone >&2"); err == nil {
+	if s, err = c.Stream(context.Background(), "/bin/sh", "-c", "echo gone >&2; exit 7"); err == nil {
 		_, err = io.ReadAll(s)
 		s.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "gone") {
+	var failed *ProgramError
+	if !errors.As(err, &failed) || failed.Code != 7 || !strings.Contains(err.Error(), "gone") {
 		t.Errorf("a program that ends: %v", err)
 	}
 }

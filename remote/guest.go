@@ -16,6 +16,9 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
+// farewell is how long a program that has ended its output may take to end itself.
+const farewell = 5 * time.Second
+
 // maxAnswer is how many bytes of a program's standard output are taken in.
 const maxAnswer = 64 << 20
 
@@ -165,24 +168,33 @@ func (p *guestConn) why(err error) error {
 	if err != nil {
 		return err
 	}
-	p.hear()
+	code := p.hear()
 	if said := p.said.text(); len(said) > 0 {
-		return &ProgramError{Program: p.name, Code: -1, Stderr: said}
+		return &ProgramError{Program: p.name, Code: code, Stderr: said}
 	}
 	return nil
 }
 
-// hear waits a moment for what is said on stderr, once stdout has ended.
-func (p *guestConn) hear() {
-	heard := make(chan struct{})
+// hear waits for what is said on stderr once stdout has ended, and returns the program's exit status; -1
+// if there is none.
+func (p *guestConn) hear() int {
+	ended := make(chan error, 1)
 	go func() {
-		defer close(heard)
 		p.errs.Wait()
+		ended <- p.cmd.wait()
 	}()
 	select {
-	case <-heard:
-	case <-time.After(lastWord):
+	case err := <-ended:
+		var exit *ssh.ExitError
+		switch {
+		case err == nil:
+			return 0
+		case errors.As(err, &exit):
+			return exit.ExitStatus()
+		}
+	case <-time.After(farewell): // somebody else has its stderr as well
 	}
+	return -1
 }
 
 func (p *guestConn) Write(b []byte) (int, error) { return p.cmd.in.Write(b) }
