@@ -121,13 +121,14 @@ func (f *clusterFlags) open(ctx context.Context, s stdio) (*cluster.Link, cluste
 // outcome gives an error of what was done with a cluster the exit code that it stands for.
 func outcome(ctx context.Context, err error) error {
 	var unreachable *cluster.UnreachableError
+	var become *remote.BecomeError
 	var known *exitError
 	switch {
 	case err == nil || errors.As(err, &known) && ctx.Err() == nil:
 		return err
 	case ctx.Err() != nil:
 		return exit(exitInterrupted)
-	case errors.As(err, &unreachable):
+	case errors.As(err, &unreachable), errors.As(err, &become):
 		return &exitError{exitUnreachable, err}
 	}
 	return &exitError{exitFailed, err}
