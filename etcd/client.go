@@ -63,8 +63,8 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Client{host: o.Host, log: o.Log, etcd: etcd, cancel: cancel, link: make(chan bool, 1)}
-	c.stream = newStream(etcd, c.linked, o.hold)
 	c.session = newSession(ctx, etcd, o.Host, o.TTL, o.Log)
+	c.stream = newStream(etcd, c.linked, c.session.saw, o.hold)
 	c.predecessor = newPredecessor(c.session, o.Predecessor)
 	c.running.Go(func() { c.stream.run(ctx) })
 	c.running.Go(c.session.run)
@@ -103,13 +103,13 @@ func (c *Client) linked(up bool) {
 }
 
 // FollowGraph calls f with the host's graph and its revision as soon as the store tells, which is 0
-// if it has none that can be read, and with each later one, until ctx is done (then it returns nil).
-// f does not block.
+// if it has none that can be read, and with each other one, until ctx is done (then it returns nil).
+// That is an older one if a store was revived that had lost the last. f does not block.
 func (c *Client) FollowGraph(ctx context.Context, f func(g Graph, revision int64)) error {
 	last, told := int64(0), false
 	return c.stream.follow(ctx, span{key: graphKey(c.host)}, func(ch change) {
 		for _, e := range ch.events {
-			if isDelete(e) || e.Kv.ModRevision <= last {
+			if isDelete(e) || e.Kv.ModRevision == last {
 				continue
 			}
 			last = e.Kv.ModRevision

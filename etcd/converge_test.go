@@ -298,7 +298,7 @@ func TestConvergedAfterAnUnseenDeletion(t *testing.T) {
 }
 
 func TestWhichReportsAreWritten(t *testing.T) {
-	c := &Client{stream: newStream(nil, nil, nil)}
+	c := &Client{stream: newStream(nil, nil, nil, nil)}
 	last := Report{Settled: true, Graph: 5, Processed: 9, Failures: []string{"f"}}
 	changed := func(change func(*Report)) Report { r := last; change(&r); return r }
 	for _, test := range []struct {

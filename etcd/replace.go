@@ -19,7 +19,7 @@ func Replace(ctx context.Context, file string, o MemberOptions) error {
 	data := filepath.Join(o.Dir, dataName)
 	restored := data + ".restored"
 	if err = os.RemoveAll(restored); err == nil {
-		err = restore(ctx, file, restored, o)
+		err = restore(ctx, file, restored, o, leap)
 	}
 	if err == nil { // what it takes is there now
 		err = errors.Join(os.RemoveAll(data), os.RemoveAll(data+".lost"), os.RemoveAll(data+".revived"))

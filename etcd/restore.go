@@ -24,7 +24,7 @@ func Restore(ctx context.Context, file string, o MemberOptions) error {
 	if exists(data) {
 		err = fmt.Errorf("there is a store in %s already", data)
 	} else {
-		err = restore(ctx, file, data, o)
+		err = restore(ctx, file, data, o, 0)
 	}
 	if err != nil {
 		return fmt.Errorf("restore store: %w", err)
@@ -32,8 +32,14 @@ func Restore(ctx context.Context, file string, o MemberOptions) error {
 	return nil
 }
 
-// restore makes data, from one moment to the next.
-func restore(ctx context.Context, file, data string, o MemberOptions) error {
+// leap is by how much the revisions of a store leap when it loses writes: by more than it can have
+// lost. So no revision that somebody knows will ever stand for something else, and whoever watches is
+// told that the past is gone and reads the state as a whole again.
+const leap = 1_000_000_000
+
+// restore makes data, from one moment to the next, with its revisions ahead by the given number of
+// those in the file.
+func restore(ctx context.Context, file, data string, o MemberOptions, ahead uint64) error {
 	peerURL, _, err := memberURLs(o.Peer)
 	if err != nil {
 		return err
@@ -52,6 +58,8 @@ func restore(ctx context.Context, file, data string, o MemberOptions) error {
 		// The IDs of the store and its member are made from this. No two stores may have the same,
 		// or the members of one would take those of the other for their own.
 		InitialClusterToken: o.Cluster + "/" + rand.Text(),
+		RevisionBump:        ahead,
+		MarkCompacted:       ahead > 0,
 	}
 	n, done := newNode(), make(chan error, 1)
 	go func() { // which a fatal error ends
@@ -73,7 +81,8 @@ func restore(ctx context.Context, file, data string, o MemberOptions) error {
 
 // Revive makes the data in o.Dir, the last state of a store that lost its majority for good, that of
 // a store of this one member. What the lost members alone knew is lost; the others of the old store
-// must not be started again, but join anew. If it is interrupted, call it again.
+// must not be started again, but join anew. Clients notice, and write and read again what they have
+// to. If it is interrupted, call it again.
 func Revive(ctx context.Context, o MemberOptions) error {
 	unlock, err := lockStore(o.Dir)
 	if err != nil {
@@ -141,7 +150,7 @@ func revive(ctx context.Context, data string, o MemberOptions) (err error) {
 	if err := os.RemoveAll(data); err != nil {
 		return err
 	}
-	return restore(ctx, file, data, o)
+	return restore(ctx, file, data, o, leap)
 }
 
 func (n *node) snapshotTo(ctx context.Context, path string) error {

@@ -18,7 +18,8 @@ import (
 )
 
 // A session is a lease and what is written under it. What is wanted stays wanted: it is written
-// again after an error, and under a new lease should the store have ended the last one.
+// again after an error, and under a new lease should the store have ended the last one, or been revived:
+// then what was written may be lost, and what was taken away be there again.
 type session struct {
 	client *clientv3.Client
 	host   string
@@ -30,11 +31,14 @@ type session struct {
 
 	writing chan struct{} // holds one while somebody writes, and has what is below to himself
 	lease   clientv3.LeaseID
+	abandon context.CancelFunc // has the lease kept alive no more
 	wanted  map[string][]byte
 	written map[string][]byte // what the store holds; nil for what it may or may not
 	keepers sync.WaitGroup
 
 	current atomic.Int64 // the lease, for others to read
+	seen    atomic.Int64 // the latest revision that the store is known to have come to
+	revived atomic.Bool  // since it was last written to
 }
 
 const (
@@ -50,6 +54,7 @@ func newSession(ctx context.Context, client *clientv3.Client, host string, ttl t
 		writing: make(chan struct{}, 1),
 		wanted:  make(map[string][]byte),
 		written: make(map[string][]byte),
+		abandon: func() {},
 	}
 }
 
@@ -59,6 +64,8 @@ func (s *session) run() {
 	for {
 		select {
 		case <-s.ctx.Done():
+			s.writing <- struct{}{} // who writes may begin to keep a lease alive; nobody after him does
+			s.release()
 			s.keepers.Wait()
 			return
 		case <-s.retry:
@@ -100,6 +107,24 @@ func (s *session) acquire(ctx context.Context) error {
 
 func (s *session) release() { <-s.writing }
 
+// saw notes that the store has come to revision.
+func (s *session) saw(revision int64) {
+	for {
+		last := s.seen.Load()
+		if revision <= last {
+			return
+		}
+		if !s.seen.CompareAndSwap(last, revision) {
+			continue
+		}
+		if last > 0 && revision-last > leap/2 { // less than leap, by what is lost
+			s.revived.Store(true)
+			s.again()
+		}
+		return
+	}
+}
+
 // set changes what is wanted and returns when the store has it all.
 func (s *session) set(ctx context.Context, change func(wanted map[string][]byte)) error {
 	if err := s.acquire(ctx); err != nil {
@@ -107,6 +132,10 @@ func (s *session) set(ctx context.Context, change func(wanted map[string][]byte)
 	}
 	defer s.release()
 	change(s.wanted)
+	if s.revived.Swap(false) {
+		s.abandon() // what it holds and nothing overwrites goes with it
+		s.forget(s.lease)
+	}
 	err := s.write(ctx)
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		s.forget(s.lease)
@@ -185,12 +214,13 @@ func (s *session) commit(ctx context.Context, keys []string) error {
 		}
 		s.written[key] = nil
 	}
-	_, err := call(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
+	done, err := call(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
 		return s.client.Txn(ctx).Then(ops...).Commit()
 	})
 	if err != nil {
 		return err
 	}
+	s.saw(done.Header.Revision)
 	for _, key := range keys {
 		if value, ok := s.wanted[key]; ok {
 			s.written[key] = value
@@ -212,12 +242,19 @@ func (s *session) grant(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get a lease: %w", err)
 	}
-	answers, err := s.client.KeepAlive(s.ctx, lease.ID)
+	kept, abandon := context.WithCancel(s.ctx)
+	answers, err := s.client.KeepAlive(kept, lease.ID)
 	if err != nil {
+		abandon()
 		return fmt.Errorf("keep the lease alive: %w", err)
 	}
+	s.abandon = abandon
 	s.hold(lease.ID)
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
 	s.keepers.Go(func() {
+		defer abandon()
 		for range answers {
 		}
 		if s.acquire(s.ctx) != nil {

@@ -18,8 +18,9 @@ import (
 // covers them all.
 type stream struct {
 	client *clientv3.Client
-	linked func(bool) // called when the store comes into reach and when it is lost
-	hold   func()     // for tests, see Options
+	linked func(bool)  // called when the store comes into reach and when it is lost
+	saw    func(int64) // called with the revision of a state before that is handed over
+	hold   func()      // for tests, see Options
 
 	processed atomic.Int64
 	asked     atomic.Int64  // the revision at which the operator last asked to catch up
@@ -46,10 +47,11 @@ type creation struct {
 // watches has more to come.
 const askAgain = 100 * time.Millisecond
 
-func newStream(client *clientv3.Client, linked func(bool), hold func()) *stream {
+func newStream(client *clientv3.Client, linked func(bool), saw func(int64), hold func()) *stream {
 	return &stream{
 		client:  client,
 		linked:  linked,
+		saw:     saw,
 		hold:    hold,
 		moved:   make(chan struct{}, 1),
 		watches: make(map[*watch]bool),

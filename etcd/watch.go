@@ -113,6 +113,7 @@ func (s *stream) deliverWhole(ctx context.Context, w *watch, state *clientv3.Get
 	if ctx.Err() != nil {
 		return
 	}
+	s.saw(state.Header.Revision)
 	w.f(change{whole: true, events: events})
 	w.state, w.done = following, state.Header.Revision
 	s.create(w, w.done+1)
