@@ -75,11 +75,17 @@ func (s *Store) addLearner(ctx context.Context, peerURL string) (uint64, error) 
 	return 0, err
 }
 
-// Promote gives a learner a vote. It fails while the learner has not yet received enough.
+// Promote gives a learner a vote. It fails while the learner has not yet received enough. The Store
+// must be able to reach the members at their own addresses: only the leader can do it, and etcd's
+// members ask each other in a way that knows no certificates.
 func (s *Store) Promote(ctx context.Context, id uint64) error {
-	_, err := call(ctx, func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
-		return s.etcd.MemberPromote(ctx, id)
-	})
+	leader, err := s.leader(ctx)
+	if err == nil {
+		defer leader.Close()
+		_, err = call(ctx, func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
+			return leader.MemberPromote(ctx, id)
+		})
+	}
 	if err != nil && !errors.Is(err, rpctypes.ErrMemberNotLearner) {
 		return fmt.Errorf("promote member %x: %w", id, err)
 	}
@@ -111,17 +117,7 @@ func (s *Store) moveLeader(ctx context.Context, to uint64) error {
 	if err != nil || status.Leader == to {
 		return err
 	}
-	list, err := s.memberList(ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list, func(m *etcdserverpb.Member) bool { return m.ID == status.Leader })
-	if i < 0 || len(list[i].ClientURLs) == 0 {
-		return errors.New("nobody leads now")
-	}
-	o := s.options
-	o.Endpoints = list[i].ClientURLs
-	leader, err := o.connect() // nobody else can do it
+	leader, err := s.leader(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,4 +126,26 @@ func (s *Store) moveLeader(ctx context.Context, to uint64) error {
 		return leader.MoveLeader(ctx, to)
 	})
 	return err
+}
+
+// leader returns a client of the member that leads, and of no other.
+func (s *Store) leader(ctx context.Context) (*clientv3.Client, error) {
+	status, err := s.Status(ctx, s.etcd.Endpoints()[0])
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.memberList(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(m *etcdserverpb.Member) bool { return m.ID == status.Leader })
+	switch {
+	case i < 0:
+		return nil, errors.New("nobody leads now")
+	case status.ID == status.Leader, len(list[i].ClientURLs) == 0: // it is who was asked
+		return s.options.connect()
+	}
+	o := s.options
+	o.Endpoints = list[i].ClientURLs
+	return o.connect()
 }

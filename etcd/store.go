@@ -47,24 +47,37 @@ func (s *Store) PutGraph(ctx context.Context, host string, g Graph) (revision in
 		return 0, fmt.Errorf("put graph of %s: %w", host, err)
 	}
 	key := graphKey(host)
-	revision, err = call(ctx, func(ctx context.Context) (int64, error) {
-		has, err := s.etcd.Get(ctx, key)
-		if err != nil {
-			return 0, err
-		}
-		if len(has.Kvs) == 1 && bytes.Equal(has.Kvs[0].Value, value) {
-			return has.Kvs[0].ModRevision, nil
-		}
-		put, err := s.etcd.Put(ctx, key, string(value))
-		if err != nil {
-			return 0, err
-		}
-		return put.Header.Revision, nil
-	})
+	revision, err = call(ctx, func(ctx context.Context) (int64, error) { return s.overwrite(ctx, key, value) })
 	if err != nil {
 		return 0, fmt.Errorf("put graph of %s: %w", host, err)
 	}
 	return revision, nil
+}
+
+// overwrite makes value that of key and returns its revision. A try that is given up for lost may still
+// arrive: it must not replace what came after it, so each replaces what it has seen and nothing else.
+func (s *Store) overwrite(ctx context.Context, key string, value []byte) (revision int64, err error) {
+	for {
+		has, err := s.etcd.Get(ctx, key)
+		if err != nil {
+			return 0, err
+		}
+		seen := int64(0)
+		if len(has.Kvs) == 1 {
+			seen = has.Kvs[0].ModRevision
+			if bytes.Equal(has.Kvs[0].Value, value) {
+				return seen, nil
+			}
+		}
+		done, err := s.etcd.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", seen)).
+			Then(clientv3.OpPut(key, string(value))).Commit()
+		if err != nil {
+			return 0, err
+		}
+		if done.Succeeded {
+			return done.Header.Revision, nil
+		}
+	}
 }
 
 // Graph returns the desired graph of host and its revision, which is 0 if there is none.
