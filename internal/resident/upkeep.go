@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	lookAfter = time.Minute // how often upkeep looks what there is to do
+	lookAfter  = time.Minute // how often upkeep looks what there is to do
+	sweepAfter = time.Hour   // how long a bundle that no graph names stays, at least
 	// A file of the store is worth defragmenting if it is at least so large, and more than half empty.
 	worthwhile = 16 << 20
 )
@@ -18,7 +19,8 @@ const (
 type upkeep struct {
 	*hostStore
 	snapshots snapshots
-	told      string // what was complained of last
+	swept     time.Time // when this member last did it
+	told      string    // what was complained of last
 }
 
 func (s *hostStore) newUpkeep() *upkeep {
@@ -55,6 +57,12 @@ func (u *upkeep) look(ctx context.Context) error {
 	}
 	if own.ID != own.Leader {
 		return nil
+	}
+	if now := u.Now(); now.Sub(u.swept).Abs() >= sweepAfter {
+		if err := u.store.Sweep(ctx); err != nil {
+			return err
+		}
+		u.swept = now
 	}
 	return u.defragment(ctx)
 }
