@@ -190,7 +190,10 @@ func (g *ground) installation() Installation {
 // install installs this binary.
 func (g *ground) install() Installed {
 	g.Helper()
-	out, err := install(g.Context(), g.Layout, g.services, g.binary(""), g.installation())
+	self, err := os.Executable()
+	g.must(err)
+	g.must(os.MkdirAll(filepath.Join(g.Root, "cache"), 0o700)) // where it would come from
+	out, err := install(g.Context(), g.Layout, g.services, self, g.installation())
 	g.must(err)
 	return out
 }
@@ -198,7 +201,19 @@ func (g *ground) install() Installed {
 func (g *ground) start() {
 	g.Helper()
 	g.must(start(g.Context(), g.Layout, g.services))
-	g.await("the agent runs", func() bool { _, err := g.runner(runner{}); return err == nil })
+	g.await("the agent runs", func() bool { return g.agent() > 0 })
+}
+
+// agent returns the process that serves the control socket, 0 if none does.
+func (g *ground) agent() int {
+	conn, err := g.dialAgent()
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	pid, err := peerPID(conn)
+	g.must(err)
+	return pid
 }
 
 // binary returns the path in the cache of this binary with a trailer at its end.

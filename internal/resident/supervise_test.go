@@ -13,12 +13,11 @@ func TestSupervisorRestartsTheAgent(t *testing.T) {
 	g := newGround(t)
 	g.install()
 	g.start()
-	first, err := g.runner(runner{})
-	g.must(err)
-	g.must(syscall.Kill(first.pid, syscall.SIGKILL))
+	first := g.agent()
+	g.must(syscall.Kill(first, syscall.SIGKILL))
 	g.await("another agent runs", func() bool {
-		next, err := g.runner(runner{})
-		return err == nil && next.pid != first.pid
+		next := g.agent()
+		return next > 0 && next != first
 	})
 	text, err := os.ReadFile(filepath.Join(g.Dir(), "agent.ended"))
 	if err != nil || !strings.Contains(string(text), "signal: killed") {

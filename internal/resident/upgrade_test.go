@@ -1,6 +1,7 @@
 package resident
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,11 +12,33 @@ import (
 func (g *ground) upgrade(trailer string) (digest string, err error) {
 	g.Helper()
 	digest = filepath.Base(filepath.Dir(g.binary(trailer)))
+	ctx, cancel := context.WithCancel(g.Context())
+	defer cancel()
 	u := upgrade{layout: g.Layout, services: g.services, patience: patience, steady: 100 * time.Millisecond}
-	if strings.HasPrefix(trailer, "broken") {
-		u.patience = time.Second // is waited out
+	if service, broken := strings.CutPrefix(trailer, "broken"); broken {
+		u.services = &impatient{Services: g.services, ground: g, broken: strings.ToLower(service), giveUp: cancel}
 	}
-	return digest, u.to(g.Context(), digest)
+	return digest, u.to(ctx, digest)
+}
+
+// impatient services make an upgrade wait no longer for a service that has ended at once.
+type impatient struct {
+	Services
+	*ground
+	broken string
+	giveUp func()
+}
+
+func (i *impatient) Restart(ctx context.Context, service string) error {
+	if err := i.Services.Restart(ctx, service); err != nil || service != i.broken || ctx.Err() != nil {
+		return err
+	}
+	i.broken = "" // the next time it runs the previous binary
+	i.await("the service has ended", func() bool {
+		return strings.Contains(i.LastWords(ctx, service), "is of no use")
+	})
+	i.giveUp()
+	return nil
 }
 
 // runs makes sure that agent and store run, with the binary of this digest.
