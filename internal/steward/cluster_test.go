@@ -2,6 +2,7 @@ package steward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -18,7 +19,7 @@ import (
 )
 
 // waitFor is how long a test waits for what has to come.
-const waitFor = 90 * time.Second
+const waitFor = 3 * time.Minute
 
 // TestCluster has stewards look after a store of real members, each at an address of its own.
 func TestCluster(t *testing.T) {
@@ -90,7 +91,7 @@ func found(t *testing.T, first string) *cluster {
 	h := f.newHost(first)
 	h.serve(etcd.Order{Peer: h.peer}, file)
 	f.admin = f.open(f.urls...)
-	c := etcd.Cluster{ID: f.id, Name: "test", Founded: time.Now(), Ideal: 5, MemberTimeout: 3 * time.Second}
+	c := etcd.Cluster{ID: f.id, Name: "test", Founded: time.Now(), Ideal: 5, MemberTimeout: 10 * time.Second}
 	o := etcd.Order{Member: h.id, Cluster: f.id, Peer: h.peer, Authority: []byte("it has it")}
 	if err := f.admin.Commit(t.Context(), c, f.urls[:1], first, o); err != nil {
 		t.Fatal(err)
@@ -158,7 +159,7 @@ func (f *cluster) start(name string) {
 	}
 	if err == nil {
 		h.client, err = etcd.Dial(f.t.Context(), etcd.Options{
-			Endpoints: f.urls, Credentials: h.credentials, Log: discard, TTL: 2 * time.Second,
+			Endpoints: f.urls, Credentials: h.credentials, Log: discard, TTL: 5 * time.Second,
 		})
 	}
 	if err != nil {
@@ -191,20 +192,56 @@ func (h *resident) follow(ctx context.Context) {
 			h.t.Errorf("%s: %v", h.name, err)
 		}
 	}
-	if err := h.client.FollowOrder(ctx, h.obey); err != nil && ctx.Err() == nil {
-		h.t.Errorf("%s: %v", h.name, err)
-	}
+	orders := make(chan *etcd.Order)
+	var following sync.WaitGroup
+	following.Go(func() {
+		err := h.client.FollowOrder(ctx, func(o *etcd.Order) {
+			select {
+			case orders <- o:
+			case <-ctx.Done():
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			h.t.Errorf("%s: %v", h.name, err)
+		}
+	})
+	defer following.Wait()
+	h.obey(ctx, orders)
 }
 
-func (h *resident) obey(o *etcd.Order) {
-	if h.member != nil && (o == nil || o.Member != h.id) {
-		h.retire()
-	}
-	switch {
-	case o == nil:
-		_ = os.RemoveAll(filepath.Join(h.dir, "data"))
-	case h.member == nil:
-		h.serve(*o, "")
+// obey does what the last order says, and starts a member again that does not run.
+func (h *resident) obey(ctx context.Context, orders <-chan *etcd.Order) {
+	var order *etcd.Order
+	for {
+		var ended <-chan struct{}
+		var again <-chan time.Time
+		if h.member != nil {
+			ended = h.member.Done()
+		} else if order != nil {
+			again = time.After(time.Second)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case order = <-orders:
+		case <-ended:
+			if err := h.member.Err(); errors.Is(err, etcd.ErrRemoved) {
+				order = nil // it is about to be dropped
+			} else {
+				h.t.Logf("the member of %s ended: %v", h.name, err)
+			}
+			h.retire()
+		case <-again:
+		}
+		if h.member != nil && (order == nil || order.Member != h.id) {
+			h.retire()
+		}
+		switch {
+		case order == nil:
+			_ = os.RemoveAll(filepath.Join(h.dir, "data"))
+		case h.member == nil:
+			h.serve(*order, "")
+		}
 	}
 }
 
@@ -254,8 +291,8 @@ func (h *resident) look() {
 	go func() {
 		defer close(done)
 		err := Run(ctx, Options{
-			Store: store, Authority: h.ca, Host: h.name, Log: discard.With("steward", h.name),
-			Tick: 200 * time.Millisecond, LearnerTimeout: 20 * time.Second,
+			Store: store, Authority: h.ca, Host: h.name, Tick: 200 * time.Millisecond,
+			Log: slog.New(slog.NewTextHandler(h.t.Output(), nil)).With("steward", h.name),
 		})
 		if err != nil && ctx.Err() == nil {
 			h.t.Errorf("the steward of %s: %v", h.name, err)
@@ -273,7 +310,7 @@ func (h *resident) retire() {
 	go func(m *etcd.Serving) { closed <- m.Close() }(h.member)
 	h.steward()
 	if err := <-closed; err != nil {
-		h.t.Errorf("%s: %v", h.name, err)
+		h.t.Errorf("%s: %v, having ended with: %v", h.name, err, h.member.Err())
 	}
 	h.member = nil
 }
