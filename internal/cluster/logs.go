@@ -33,7 +33,7 @@ func Logs(ctx context.Context, conn Conn, host string, o LogsOptions, sink view.
 	}
 	stream, err := conn.Stream(ctx, argv...)
 	if err != nil {
-		return fmt.Errorf("show logs of %s: %w", host, err)
+		return fmt.Errorf("show logs of %s: %w", host, explain(err))
 	}
 	defer stream.Close()
 	defer context.AfterFunc(ctx, func() { _ = stream.Close() })()
@@ -45,7 +45,7 @@ func Logs(ctx context.Context, conn Conn, host string, o LogsOptions, sink view.
 		err = errors.New("the connection was lost")
 	}
 	if err != nil {
-		return fmt.Errorf("show logs of %s: %w", host, err)
+		return fmt.Errorf("show logs of %s: %w", host, explain(err))
 	}
 	return nil
 }

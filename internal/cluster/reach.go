@@ -127,7 +127,25 @@ func lasting(err error) bool {
 	var become *remote.BecomeError
 	var program *remote.ProgramError
 	return errors.As(err, &become) || errors.Is(err, errStranger) ||
-		errors.As(err, &program) && (program.Code == 126 || program.Code == 127)
+		errors.As(err, &program) && (program.Code == cannotRun || program.Code == notFound)
+}
+
+// An absentError says that a host has no program of ours.
+type absentError struct{ err error }
+
+func (e *absentError) Error() string {
+	return "nothing of the cluster resides there: the host has left it, or the cluster is no more"
+}
+
+func (e *absentError) Unwrap() error { return e.err }
+
+// explain says in words what it means that a program is not found.
+func explain(err error) error {
+	var program *remote.ProgramError
+	if errors.As(err, &program) && program.Code == notFound {
+		return &absentError{err}
+	}
+	return err
 }
 
 // A loginError says why a host let nobody in.

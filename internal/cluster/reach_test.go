@@ -254,7 +254,7 @@ func TestWhyNoHostLeadsToTheStore(t *testing.T) {
 	want := "reach cluster home: no host leads to its store\n" +
 		"  a: " + remote.Clean(errNotThere.Error()) + "\n" +
 		"  b: spore resident pipe: no member answers\n" +
-		"  c: spore resident pipe: not found"
+		"  c: nothing of the cluster resides there: the host has left it, or the cluster is no more"
 	if err.Error() != want {
 		t.Errorf("got\n%s\nwant\n%s", err, want)
 	}

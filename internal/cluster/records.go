@@ -53,7 +53,11 @@ func (r Records) load(name string) (Record, error) {
 	if err := CheckName(name); err != nil {
 		return Record{}, err
 	}
-	content, err := readPrivate(r.Path(name))
+	err := checkDir(r.Dir) // before anything is done to a cluster that could not be noted then
+	var content []byte
+	if err == nil {
+		content, err = readPrivate(r.Path(name))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, ErrUnknown
 	}

@@ -163,6 +163,9 @@ func TestRecordsArePrivate(t *testing.T) {
 	if err := os.Chmod(r.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.Pick("home"); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("a directory that is open to others: %v", err)
+	}
 	if err := r.Save(sample(t, "other")); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("a directory that others may read: %v", err)
 	}

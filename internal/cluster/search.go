@@ -81,10 +81,10 @@ func (l *Link) attempt(ctx context.Context, host string) (net.Conn, error) {
 	}
 	first, err := c.Stream(ctx, l.reacher.pipe()...)
 	if err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	if err := l.probe(ctx, first); err != nil {
-		return nil, err
+		return nil, explain(err)
 	}
 	return c.Stream(ctx, l.reacher.pipe()...)
 }
