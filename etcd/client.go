@@ -35,7 +35,8 @@ type Client struct {
 	link      chan bool
 
 	reporting sync.Mutex
-	reported  *Report // what was last made the session's
+	reported  *Report                // what was last made the session's
+	standing  atomic.Pointer[Report] // as last told
 }
 
 var _ engine.World = (*Client)(nil)
@@ -64,6 +65,7 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Client{host: o.Host, log: o.Log, etcd: etcd, cancel: cancel, link: make(chan bool, 1)}
 	c.session = newSession(ctx, etcd, o.Host, o.TTL, o.Log)
+	c.session.latest = c.runsLatest
 	c.stream = newStream(etcd, c.linked, c.session.saw, o.hold)
 	c.predecessor = newPredecessor(c.session, o.Predecessor)
 	c.running.Go(func() { c.stream.run(ctx) })
@@ -144,6 +146,8 @@ func (c *Client) Report(ctx context.Context, r Report) error {
 	c.reporting.Lock()
 	defer c.reporting.Unlock()
 	r.Failures = shorten(r.Failures)
+	now := r
+	c.standing.Store(&now)
 	if c.reported != nil && !c.worthWriting(*c.reported, r) {
 		r = *c.reported
 	}
@@ -160,6 +164,28 @@ func (c *Client) Report(ctx context.Context, r Report) error {
 		c.predecessor.retire()
 	}
 	return nil
+}
+
+// runsLatest says whether the host runs the graph that the store has for it now, all of it.
+func (c *Client) runsLatest(ctx context.Context) (bool, error) {
+	r := c.standing.Load()
+	switch {
+	case r == nil: // it takes no graph from the store
+		return true, nil
+	case !r.Settled:
+		return false, nil
+	}
+	graph, err := call(ctx, func(ctx context.Context) (*clientv3.GetResponse, error) {
+		return c.etcd.Get(ctx, graphKey(c.host), clientv3.WithKeysOnly())
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for a newer graph: %w", err)
+	}
+	revision := int64(0)
+	if len(graph.Kvs) == 1 {
+		revision = graph.Kvs[0].ModRevision
+	}
+	return revision == r.Graph, nil
 }
 
 // worthWriting says whether r tells more than last did.

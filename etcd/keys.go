@@ -51,6 +51,7 @@ func orderKey(host string) string     { return ordersPrefix + url.PathEscape(hos
 func certKey(host string) string      { return certsPrefix + url.PathEscape(host) }
 func leavingKey(host string) string   { return leavingPrefix + url.PathEscape(host) }
 func recipientKey(host string) string { return keysPrefix + url.PathEscape(host) }
+func fenceKey(host string) string     { return hostPrefix(host) + "fence" }
 func requestKey(host string) string   { return hostPrefix(host) + "request" } // for a certificate
 
 func filesPrefixOf(digest string) string {

@@ -34,6 +34,11 @@ type session struct {
 	abandon context.CancelFunc // has the lease kept alive no more
 	wanted  map[string][]byte
 	written map[string][]byte // what the store holds; nil for what it may or may not
+	fence   int64             // the revision of the host's fence, as far as known
+	// stale says that the lease was lost. The host may have been cut off, and have to export something
+	// else by now: what it exported waits until latest says that it runs the graph that it is to.
+	stale   bool
+	latest  func(context.Context) (bool, error)
 	keepers sync.WaitGroup
 
 	current atomic.Int64 // the lease, for others to read
@@ -55,6 +60,7 @@ func newSession(ctx context.Context, client *clientv3.Client, host string, ttl t
 		wanted:  make(map[string][]byte),
 		written: make(map[string][]byte),
 		abandon: func() {},
+		latest:  func(context.Context) (bool, error) { return true, nil },
 	}
 }
 
@@ -149,6 +155,13 @@ func (s *session) set(ctx context.Context, change func(wanted map[string][]byte)
 
 // write makes the store hold what is wanted.
 func (s *session) write(ctx context.Context) error {
+	if s.stale {
+		ok, err := s.latest(ctx)
+		if err != nil {
+			return err
+		}
+		s.stale = !ok
+	}
 	keys := s.unwritten()
 	if len(keys) == 0 {
 		return nil
@@ -180,6 +193,9 @@ func (s *session) unwritten() []string {
 			keys = append(keys, key)
 		}
 	}
+	if s.stale {
+		keys = slices.DeleteFunc(keys, func(key string) bool { return strings.HasPrefix(key, exportsPrefix) })
+	}
 	slices.SortFunc(keys, func(a, b string) int {
 		if a, b := strings.HasPrefix(a, hostsPrefix), strings.HasPrefix(b, hostsPrefix); a != b {
 			if a {
@@ -192,12 +208,12 @@ func (s *session) unwritten() []string {
 	return keys
 }
 
-// batch returns how many of keys fit in one transaction.
+// batch returns how many of keys fit in one transaction, beside the fence.
 func (s *session) batch(keys []string) int {
 	size := 0
 	for i, key := range keys {
 		size += len(key) + len(s.wanted[key])
-		if i == maxOps || (i > 0 && size > maxRequest) {
+		if i == maxOps-1 || (i > 0 && size > maxRequest) {
 			return i
 		}
 	}
@@ -214,13 +230,9 @@ func (s *session) commit(ctx context.Context, keys []string) error {
 		}
 		s.written[key] = nil
 	}
-	done, err := call(ctx, func(ctx context.Context) (*clientv3.TxnResponse, error) {
-		return s.client.Txn(ctx).Then(ops...).Commit()
-	})
-	if err != nil {
+	if err := s.fenced(ctx, ops...); err != nil {
 		return err
 	}
-	s.saw(done.Header.Revision)
 	for _, key := range keys {
 		if value, ok := s.wanted[key]; ok {
 			s.written[key] = value
@@ -278,6 +290,7 @@ func (s *session) forget(lease clientv3.LeaseID) {
 		return
 	}
 	s.hold(clientv3.NoLease)
+	s.stale = true
 	for key := range maps.Keys(s.written) {
 		s.written[key] = nil
 	}

@@ -46,6 +46,15 @@ func deletions(t *testing.T, s *Server, prefix string, since int64) int {
 	return 0
 }
 
+func putGraph(t *testing.T, s *Store, host, name string) (revision int64) {
+	t.Helper()
+	revision, err := s.PutGraph(t.Context(), host, Graph{Name: name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return revision
+}
+
 func TestShortOutageIsNotNoticed(t *testing.T) {
 	s := startServer(t)
 	l := &link{server: s}
@@ -90,30 +99,101 @@ func TestLongOutageIsMadeGoodOf(t *testing.T) {
 	a := dial(t, o)
 	b := dial(t, admit(t, s, "b", Grants{Collects: []string{"file"}}))
 	found := collect(t, b, "file")
-	fleet := follow(t, openStore(t, s))
+	store := openStore(t, s)
+	fleet := follow(t, store)
+	graph := putGraph(t, store, "a", "first")
 	if err := a.Export(t.Context(), exports("file", "x", "y")); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.PutFacts(t.Context(), Facts{OS: "linux", Addresses: []string{"192.0.2.1"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Report(t.Context(), Report{Graph: 7, Failures: []string{"f"}}); err != nil {
+	if err := a.Report(t.Context(), Report{Settled: true, Graph: graph, Failures: []string{"f"}}); err != nil {
 		t.Fatal(err)
 	}
 	found.wait(t, "the exports are seen", func(f []string) bool { return len(f) == 2 })
-	fleet.wait(t, "the report is seen", func(f Fleet) bool { return f.Hosts["a"].Report.Graph == 7 })
+	fleet.wait(t, "the report is seen", func(f Fleet) bool { return f.Hosts["a"].Report.Graph == graph })
 
 	l.cut()
 	found.wait(t, "the exports vanish", func(f []string) bool { return len(f) == 0 })
-	fleet.wait(t, "the host vanishes", func(f Fleet) bool { _, ok := f.Hosts["a"]; return !ok })
+	fleet.wait(t, "the host vanishes", func(f Fleet) bool { return !f.Hosts["a"].HasReport })
 	l.heal()
 	found.wait(t, "the exports are back", func(f []string) bool {
 		return slices.Equal(f, []string{`file/a/x="x"`, `file/a/y="y"`})
 	})
 	fleet.wait(t, "report and facts are back", func(f Fleet) bool {
 		h := f.Hosts["a"]
-		return h.Report.Graph == 7 && slices.Equal(h.Report.Failures, []string{"f"}) && h.Facts.OS == "linux"
+		return h.Report.Graph == graph && slices.Equal(h.Report.Failures, []string{"f"}) && h.Facts.OS == "linux"
 	})
+}
+
+// A host that was cut off may have to export something else by now. Until it runs the graph that says
+// so, what it exported before does not come back.
+func TestLongOutageBringsNothingBackThatIsNoMore(t *testing.T) {
+	s := startServer(t)
+	l := &link{server: s}
+	o := admit(t, s, "a", Grants{Exports: []string{"file"}})
+	o.Dialer, o.TTL = l.dial, time.Second
+	a := dial(t, o)
+	found := collect(t, dial(t, admit(t, s, "b", Grants{Collects: []string{"file"}})), "file")
+	store := openStore(t, s)
+	fleet := follow(t, store)
+	first := putGraph(t, store, "a", "first")
+	if err := a.Export(t.Context(), exports("file", "x", "y")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Report(t.Context(), Report{Settled: true, Graph: first}); err != nil {
+		t.Fatal(err)
+	}
+	found.wait(t, "the exports are seen", func(f []string) bool { return len(f) == 2 })
+
+	l.cut()
+	found.wait(t, "the exports vanish", func(f []string) bool { return len(f) == 0 })
+	second := putGraph(t, store, "a", "second")
+	l.heal()
+	fleet.wait(t, "the host is back", func(f Fleet) bool { return f.Hosts["a"].HasReport })
+	if err := a.Export(t.Context(), exports("file", "y")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Report(t.Context(), Report{Settled: true, Graph: second}); err != nil {
+		t.Fatal(err)
+	}
+	found.wait(t, "what it exports now is seen", func(f []string) bool { return slices.Equal(f, []string{`file/a/y="y"`}) })
+	if n := deletions(t, s, exportKey("file", "a", "x"), second); n > 0 {
+		t.Error("what it exports no more was back for a while")
+	}
+}
+
+// A try that was given up for lost comes to nothing when it arrives late.
+func TestLateWriteComesToNothing(t *testing.T) {
+	s := startServer(t)
+	a := dial(t, admit(t, s, "a", Grants{Exports: []string{"file"}, Keys: []string{"k"}}))
+	found := collect(t, dial(t, admit(t, s, "b", Grants{Collects: []string{"file"}})), "file")
+	if err := a.Export(t.Context(), exports("file", "x")); err != nil {
+		t.Fatal(err)
+	}
+	key := exportKey("file", "a", "x")
+	late := clientv3.Compare(clientv3.ModRevision(fenceKey("a")), "=", a.session.fence) // as a try that waits somewhere would
+	if err := a.Export(t.Context(), exports("file", "y")); err != nil {
+		t.Fatal(err)
+	}
+	done, err := a.etcd.Txn(t.Context()).If(late).Then(clientv3.OpPut(key, `{"spec":"x"}`)).Commit()
+	if err != nil || done.Succeeded {
+		t.Errorf("it was carried out: %v", err)
+	}
+	found.wait(t, "the last export stands alone", func(f []string) bool { return slices.Equal(f, []string{`file/a/y="y"`}) })
+
+	// Somebody else has written for this host: another agent, or a try of its own. It goes on.
+	if _, err := s.root.Put(t.Context(), fenceKey("a"), "another"); err != nil {
+		t.Fatal(err)
+	}
+	value := "v"
+	if err := a.Put(t.Context(), "k", &value); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok, err := a.Get(t.Context(), "k"); err != nil || !ok || got != value {
+		t.Errorf("the value is %q, %v, %v", got, ok, err)
+	}
 }
 
 // A lease that somebody ended is replaced, also when the next write finds it out first.

@@ -35,6 +35,7 @@ func (c *Client) Export(ctx context.Context, exports []engine.Export) error {
 		own[exportKey(e.Kind, c.host, e.Name)] = value
 	}
 	err := c.session.set(ctx, func(wanted map[string][]byte) {
+		c.session.stale = false
 		for key := range wanted {
 			if strings.HasPrefix(key, exportsPrefix) {
 				delete(wanted, key)
@@ -187,13 +188,9 @@ func (c *Client) Get(ctx context.Context, key string) (value string, ok bool, er
 func (c *Client) Put(ctx context.Context, key string, value *string) error {
 	var err error
 	if value == nil {
-		_, err = call(ctx, func(ctx context.Context) (*clientv3.DeleteResponse, error) {
-			return c.etcd.Delete(ctx, valueKey(key))
-		})
+		err = c.session.do(ctx, clientv3.OpDelete(valueKey(key)))
 	} else if err = checkSize(*value); err == nil {
-		_, err = call(ctx, func(ctx context.Context) (*clientv3.PutResponse, error) {
-			return c.etcd.Put(ctx, valueKey(key), *value)
-		})
+		err = c.session.do(ctx, clientv3.OpPut(valueKey(key), *value))
 	}
 	if err != nil {
 		return fmt.Errorf("put value of %q: %w", key, err)
