@@ -36,7 +36,9 @@ func (d *detachment) install(ctx context.Context) error {
 	}
 	store, _ := d.current()
 	return all(d.hosts, func(j *joining) error {
-		credentials, err := store.Admit(ctx, j.name, d.granted(j.name))
+		grants := d.granted(j.name)
+		grants.Resident = true // in the first snapshot, too
+		credentials, err := store.Admit(ctx, j.name, grants)
 		if err != nil {
 			return err
 		}
