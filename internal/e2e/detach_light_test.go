@@ -45,6 +45,7 @@ func TestDetachLight(t *testing.T) {
 	}
 	s.killed(seed, "store")
 	s.await("the store answers again", func() bool { _, code := s.say("status"); return code == 0 })
+	s.booted()
 	s.everyone("second")
 	s.deploy("--wait")
 	s.agreed("second")
@@ -60,6 +61,22 @@ func TestDetachLight(t *testing.T) {
 
 	s.ok("destroy", "--yes")
 	s.gone(before)
+}
+
+// booted reboots hosts on which nothing starts spore: it says how to start it, and goes on where it was.
+func (s *scene) booted() {
+	s.Helper()
+	s.off(s.hosts...)
+	s.power(s.hosts...)
+	out, code := s.say("status", "--connect-timeout", "1")
+	if code != 4 || strings.Count(out, "spore resident start starts it") != len(s.hosts) {
+		s.Errorf("hosts that have booted: exit code %d\n%s", code, out)
+	}
+	for _, h := range s.hosts {
+		s.write(h, "/srv/own", "somebody else")
+		s.on(h, "/var/lib/spore/bin/spore", "resident", "start")
+	}
+	s.agreed("first")
 }
 
 // waiting begins resources with one that is at work until it may go.

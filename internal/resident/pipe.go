@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"os"
+	"slices"
 	"time"
 
 	"spore/etcd"
@@ -21,6 +23,9 @@ const pipeTry = 2 * time.Second
 // or any other. It ends with that connection, with in, or with ctx.
 func Pipe(ctx context.Context, l Layout, in io.Reader, out io.Writer) error {
 	conn, err := l.dialStore(ctx)
+	if err != nil && l.idle(ctx) {
+		err = fmt.Errorf("nothing of the cluster runs on this host, and spore resident start starts it: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("reach the store: %w", err)
 	}
@@ -36,6 +41,16 @@ func Pipe(ctx context.Context, l Layout, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("carry the connection to the store: %w", err)
 	}
 	return nil
+}
+
+// idle reports whether what was started on this host for good does not run, as after a boot where
+// there is no systemd.
+func (l Layout) idle(ctx context.Context) bool {
+	if _, err := os.Stat(l.started()); err != nil {
+		return false
+	}
+	running, err := l.Services().Running(ctx, AgentService)
+	return err == nil && !running
 }
 
 // dialStore connects to the first member that answers.
@@ -111,7 +126,7 @@ func (l Layout) storeAddresses() (addresses []string) {
 
 func appendAddress(all []string, endpoint string) []string {
 	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Host == "" || slices.Contains(all, u.Host) {
 		return all
 	}
 	return append(all, u.Host)
