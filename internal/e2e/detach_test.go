@@ -248,7 +248,7 @@ func TestDetachInterrupted(t *testing.T) {
 		s.ok("destroy", "--yes") // it had got that far
 	}
 	for _, h := range s.hosts {
-		s.on(h, "rm", "-rf", "/var/lib/spore/cache")
+		s.on(h, "rm", "-rf", "/var/lib/spore")
 	}
 	s.gone(before)
 }
