@@ -28,8 +28,8 @@ const (
 var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = 4 << 20 })
 
 // serverConfig returns the configuration of a store of one member that nobody joins.
-func serverConfig(o ServerOptions, a *Authority, g *gate, logger *zap.Logger) (*embed.Config, error) {
-	c, err := newConfig(o.Dir, a, g, logger)
+func serverConfig(o ServerOptions, a *Authority, n *node, logger *zap.Logger) (*embed.Config, error) {
+	c, err := newConfig(o.Dir, a, n, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func alone(c *embed.Config) {
 }
 
 // newConfig returns what is common to all: a store in dir for clients on this machine.
-func newConfig(dir string, a *Authority, g *gate, logger *zap.Logger) (*embed.Config, error) {
+func newConfig(dir string, a *Authority, n *node, logger *zap.Logger) (*embed.Config, error) {
 	smallSegments()
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(dir, dataName)
@@ -57,7 +57,7 @@ func newConfig(dir string, a *Authority, g *gate, logger *zap.Logger) (*embed.Co
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	c.GRPCAdditionalServerOptions = []grpc.ServerOption{
-		grpc.ChainUnaryInterceptor(guardCall, g.call), grpc.ChainStreamInterceptor(guardStream, g.stream),
+		grpc.ChainUnaryInterceptor(n.gate.call, n.guard.call), grpc.ChainStreamInterceptor(n.gate.stream, n.guard.stream),
 	}
 
 	// With a listener of its own for HTTP, the other one speaks gRPC alone and without a detour.

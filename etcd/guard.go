@@ -5,18 +5,24 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/server/v3/etcdserver"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
 )
 
 // The guard stands before etcd, which looks at the keys that a host may touch, but lets everybody
-// who has a certificate list the members and make any lease call. The operator passes; a host may
-// call what is in open, for leases of its own; nobody else may call anything.
+// who has a certificate list the members and make any lease call, and a watch that has begun go on.
+// The operator passes; a host may call what is in open, for leases of its own, while it is a user of
+// the store; nobody else may call anything.
 //
 // Which leases are a host's own shows in their numbers, of which the guard chooses the upper bits by
 // the host's name. So nothing has to be remembered, and every member of a store comes to the same
@@ -37,41 +43,117 @@ var open = map[string]bool{
 // errDenied is etcd's own word.
 var errDenied = rpctypes.ErrGRPCPermissionDenied
 
-// guardCall is the guard of calls that have one answer.
-func guardCall(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+// A guard is that of one member.
+type guard struct {
+	server atomic.Pointer[etcdserver.EtcdServer] // once it has started
+}
+
+// call guards calls that have one answer.
+func (g *guard) call(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	user := userOf(ctx)
 	if user == adminName {
 		return handler(ctx, req)
 	}
-	if !strings.HasPrefix(user, hostName) || !open[info.FullMethod] || !mayLease(user, req) {
+	if !mayCall(user, info.FullMethod) || !mayLease(user, req) {
 		return nil, errDenied
+	}
+	if err := g.admits(ctx, user); err != nil {
+		return nil, err
 	}
 	return handler(ctx, req)
 }
 
-// guardStream is the guard of streams.
-func guardStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+func mayCall(user, method string) bool { return strings.HasPrefix(user, hostName) && open[method] }
+
+// stream guards streams.
+func (g *guard) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	user := userOf(stream.Context())
-	switch {
-	case user == adminName:
+	if user == adminName {
 		return handler(srv, stream)
-	case !strings.HasPrefix(user, hostName) || !open[info.FullMethod]:
+	}
+	if !mayCall(user, info.FullMethod) {
 		return errDenied
 	}
-	return handler(srv, &guardedStream{stream, user})
+	if err := g.admits(stream.Context(), user); err != nil {
+		return err
+	}
+	ctx, expel := context.WithCancelCause(stream.Context())
+	var patrol sync.WaitGroup
+	defer patrol.Wait() // or it would look at what etcd closes next
+	defer expel(nil)
+	patrol.Go(func() { g.patrol(ctx, user, expel) })
+	err := handler(srv, &guardedStream{stream, ctx, user})
+	if errors.Is(context.Cause(ctx), errDenied) {
+		return errDenied
+	}
+	return err
 }
 
-// A guardedStream ends at a message that its user may not send.
+// patrolPause is about how long the streams of a user who was dismissed may go on.
+const patrolPause = time.Second
+
+// patrol expels the user once it is none any more.
+func (g *guard) patrol(ctx context.Context, user string, expel context.CancelCauseFunc) {
+	ticker := time.NewTicker(patrolPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if errors.Is(g.admits(ctx, user), errDenied) {
+			expel(errDenied)
+			return
+		}
+	}
+}
+
+// admits returns an error unless the user is one of the store's.
+func (g *guard) admits(ctx context.Context, user string) error {
+	server := g.server.Load()
+	if server == nil || server.IsLearner() { // who does not know yet
+		return errShut
+	}
+	if isUser(server, user) {
+		return nil
+	}
+	// This member may be behind the one that admitted it.
+	if err := server.LinearizableReadNotify(ctx); err != nil {
+		return errShut
+	}
+	if isUser(server, user) {
+		return nil
+	}
+	return errDenied
+}
+
+func isUser(server *etcdserver.EtcdServer, name string) bool {
+	_, err := server.AuthStore().UserGet(&etcdserverpb.AuthUserGetRequest{Name: name})
+	return err == nil
+}
+
+// A guardedStream ends at a message that its user may not send, and with ctx.
 type guardedStream struct {
 	grpc.ServerStream
+	ctx  context.Context
 	user string
+}
+
+func (s *guardedStream) Context() context.Context { return s.ctx }
+
+func (s *guardedStream) SendMsg(m any) error {
+	if s.ctx.Err() != nil {
+		return errDenied
+	}
+	return s.ServerStream.SendMsg(m)
 }
 
 func (s *guardedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	if !mayLease(s.user, m) {
+	if s.ctx.Err() != nil || !mayLease(s.user, m) {
 		return errDenied
 	}
 	return nil

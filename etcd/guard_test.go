@@ -110,3 +110,76 @@ func TestOthersMayCallNothing(t *testing.T) {
 		}
 	}
 }
+
+// A host that is dismissed gets no more of what it had begun, whichever member it is connected to,
+// and may not so much as keep its lease.
+func TestTheDismissedAreExpelled(t *testing.T) {
+	t.Parallel()
+	members, _ := three(t)
+	admin := members[0].options.Authority
+	open := func(c Credentials, m *Serving) Options {
+		return Options{Endpoints: []string{m.Endpoint()}, Credentials: c, Log: discard()}
+	}
+	store, err := Open(t.Context(), open(operator(t, admin), members[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	admitted := func(host string) Credentials {
+		c, err := store.Admit(t.Context(), admin, host, Grants{Keys: []string{"k"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	gone, stays := admitted("gone"), admitted("stays")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	watch := func(c *clientv3.Client) clientv3.WatchChan {
+		w := c.Watch(ctx, valueKey("k"), clientv3.WithCreatedNotify())
+		if created := <-w; created.Err() != nil {
+			t.Fatal(created.Err())
+		}
+		return w
+	}
+	type hold struct {
+		*clientv3.Client
+		lease clientv3.LeaseID
+		watch clientv3.WatchChan
+		beat  etcdserverpb.Lease_LeaseKeepAliveClient
+	}
+	var holds []hold
+	for _, m := range members {
+		c := raw(t, open(gone, m))
+		lease := must(t, func(ctx context.Context) (*clientv3.LeaseGrantResponse, error) { return c.Grant(ctx, 60) })
+		beat, err := etcdserverpb.NewLeaseClient(c.ActiveConnection()).LeaseKeepAlive(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		holds = append(holds, hold{c, lease.ID, watch(c), beat})
+	}
+	other := watch(raw(t, open(stays, members[1])))
+	if err := store.Dismiss(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	for i, h := range holds {
+		answers := make(map[string]error)
+		for resp := range h.watch {
+			answers["watch"] = resp.Err()
+		}
+		_, answers["keep alive on"] = h.beat.Recv()
+		_, answers["grant"] = h.Grant(ctx, 60)
+		_, answers["keep alive"] = h.KeepAliveOnce(ctx, h.lease)
+		_, answers["revoke"] = h.Revoke(ctx, h.lease)
+		_, answers["get"] = h.Get(ctx, valueKey("k"))
+		for what, err := range answers {
+			if !denied(rpctypes.Error(err)) {
+				t.Errorf("%s at member %d: got %v, want permission denied", what, i, err)
+			}
+		}
+	}
+	put(t, adminOf(t, members[2]), valueKey("k"))
+	if resp := <-other; resp.Err() != nil || len(resp.Events) != 1 {
+		t.Errorf("who stays is told %+v (%v)", resp.Events, resp.Err())
+	}
+}

@@ -15,6 +15,7 @@ import (
 // A node is an etcd in this process.
 type node struct {
 	gate     *gate
+	guard    guard
 	embedded *embed.Etcd // nil until it has started
 
 	once   sync.Once
@@ -55,8 +56,10 @@ func (n *node) start(ctx context.Context, config *embed.Config, abandoned func()
 		}
 		if n.embedded = r.etcd; r.err != nil {
 			abandoned()
+			return r.err
 		}
-		return r.err
+		n.guard.server.Store(r.etcd.Server)
+		return nil
 	case <-ctx.Done():
 		go func() {
 			r, ok := <-started

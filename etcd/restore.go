@@ -125,7 +125,7 @@ func revive(ctx context.Context, data string, o MemberOptions) (err error) {
 	if _, _, err := n.gate.raise(); err != nil { // it is not for clients
 		return err
 	}
-	config, err := newConfig(o.Dir, o.Authority, n.gate, newZap(o.Log, n.fatal))
+	config, err := newConfig(o.Dir, o.Authority, n, newZap(o.Log, n.fatal))
 	if err != nil {
 		return err
 	}

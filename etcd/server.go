@@ -49,7 +49,7 @@ func (s *Server) start(ctx context.Context, o ServerOptions) (err error) {
 			return err
 		}
 	}
-	config, err := serverConfig(o, s.authority, s.gate, newZap(o.Log, s.fatal))
+	config, err := serverConfig(o, s.authority, s.node, newZap(o.Log, s.fatal))
 	if err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func TestExternalStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config, err := serverConfig(ServerOptions{Dir: dir, NoSync: true}, a, newGate(), zap.NewNop())
+	config, err := serverConfig(ServerOptions{Dir: dir, NoSync: true}, a, newNode(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func (s *Serving) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := memberConfig(s.options, s.gate, newZap(s.options.Log, s.fatal))
+	config, err := memberConfig(s.options, s.node, newZap(s.options.Log, s.fatal))
 	if err != nil {
 		unlock()
 		return err
@@ -97,7 +97,7 @@ func lockStore(dir string) (unlock func(), err error) {
 }
 
 // memberConfig returns the configuration of a member that others reach.
-func memberConfig(o MemberOptions, g *gate, logger *zap.Logger) (*embed.Config, error) {
+func memberConfig(o MemberOptions, n *node, logger *zap.Logger) (*embed.Config, error) {
 	peerURL, clientURL, err := memberURLs(o.Peer)
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func memberConfig(o MemberOptions, g *gate, logger *zap.Logger) (*embed.Config, 
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
 	}
-	c, err := newConfig(o.Dir, o.Authority, g, logger)
+	c, err := newConfig(o.Dir, o.Authority, n, logger)
 	if err != nil {
 		return nil, err
 	}
