@@ -106,7 +106,7 @@ func TestNothingByAnOldLook(t *testing.T) {
 		w.now = w.now.Add(tooOld + 1)
 		return w.now
 	}
-	if _, err := s.step(t.Context()); err != nil || len(w.members) != 1 {
+	if _, err := s.step(t.Context()); err == nil || len(w.members) != 1 {
 		t.Errorf("it acted (%v): %s", err, w)
 	}
 }

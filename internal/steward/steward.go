@@ -27,8 +27,8 @@ const (
 	soon  = 50 * time.Millisecond  // to the look after something was done
 
 	// tooOld is the age of a look at which nothing is done by it any more: this process was stopped,
-	// and another may be steward by now.
-	tooOld = 8 * time.Second
+	// and another may be steward by now. A slow store alone must not come near it.
+	tooOld = 30 * time.Second
 	// rest is for how long a steward that gave up the lock lets others have it.
 	rest = 3 * time.Second
 )
@@ -47,7 +47,11 @@ func Run(ctx context.Context, o Options) error {
 	o.Quota = cmp.Or(o.Quota, 2<<30)
 	var c complaints
 	for ctx.Err() == nil {
+		began := o.Now()
 		held, release, err := o.Store.Lock(ctx)
+		if o.Now().Sub(began) > patience {
+			c = complaints{} // it did wait for the lock
+		}
 		if ctx.Err() == nil {
 			c.note(o, "become steward", err)
 		}
@@ -129,10 +133,10 @@ func (s *steward) step(ctx context.Context) (pause time.Duration, err error) {
 	if len(v.learners()) > 0 {
 		pause = min(pause, hurry)
 	}
-	errs := []error{s.sign(ctx, seen)}
+	var errs []error
 	for _, a := range plan(v) {
 		if age := s.o.Now().Sub(began); age < 0 || age > tooOld {
-			return s.o.Tick, errors.Join(errs...)
+			return s.o.Tick, fmt.Errorf("%s: the last look at the store was %s ago", a, age)
 		}
 		if err := s.act(ctx, a); err != nil {
 			errs = append(errs, err) // of one host, maybe, for which the others need not wait
@@ -140,7 +144,7 @@ func (s *steward) step(ctx context.Context) (pause time.Duration, err error) {
 		}
 		pause = min(pause, soon)
 	}
-	return pause, errors.Join(errs...)
+	return pause, errors.Join(append(errs, s.sign(ctx, seen))...)
 }
 
 // act carries out one action and remembers what came of it.
