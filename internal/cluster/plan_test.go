@@ -135,13 +135,12 @@ func TestPlanOfWhatTravels(t *testing.T) {
 		}
 	}
 	write("old")
-	old := p.parse(t, dir, text)
 	// What the store holds is unpacked elsewhere.
 	moved := t.TempDir()
 	if err := os.Rename(filepath.Join(dir, "a.conf"), filepath.Join(moved, "a.conf")); err != nil {
 		t.Fatal(err)
 	}
-	old = p.parse(t, moved, text)
+	old := p.parse(t, moved, text)
 	write("old")
 	if same := differences(old, p.parse(t, dir, text), p.Kinds); len(same) != 0 {
 		t.Errorf("what lies elsewhere differs: %+v", same)

@@ -37,17 +37,6 @@ func ParsePeers(port int, addresses []string) (Peers, error) {
 	return p, nil
 }
 
-// unknown returns the hosts whose addresses were given and that are not there.
-func (p Peers) unknown(known func(host string) bool) (names []string) {
-	for host := range p.hosts {
-		if !known(host) {
-			names = append(names, host)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
 // candidates are the addresses, host:port, at which a host may be reached that has those IPs.
 func (p Peers) candidates(host string, ips []string) (addresses []string, err error) {
 	if given, ok := p.hosts[host]; ok {

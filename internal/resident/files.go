@@ -83,7 +83,7 @@ func copyFile(from, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700) // #nosec G302 -- a program
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func makeDir(path string) error {
 	if info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
 		return fmt.Errorf("%s belongs to another user: look what it is, and move it away", path)
 	}
-	return os.Chmod(path, 0o700) // #nosec G302: a directory
+	return os.Chmod(path, 0o700) // #nosec G302 -- a directory
 }
 
 func syncDir(path string) error {

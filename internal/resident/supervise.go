@@ -97,7 +97,7 @@ func (s supervisor) once(ctx context.Context) error {
 	if s.layout != Standard() {
 		argv = append(argv, "--root", s.layout.Root)
 	}
-	cmd := exec.CommandContext(ctx, s.layout.Binary(), argv...)
+	cmd := exec.CommandContext(ctx, s.layout.Binary(), argv...) // #nosec G204 -- own binary
 	cmd.Dir = s.layout.Root
 	last := &tail{}
 	cmd.Stderr = last

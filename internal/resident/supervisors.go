@@ -49,7 +49,7 @@ func (s supervisors) Start(ctx context.Context, service string) error {
 		return fmt.Errorf("start %s: %w", service, err)
 	}
 	defer out.Close()
-	cmd := exec.Command(s.layout.Binary(), argv...)
+	cmd := exec.Command(s.layout.Binary(), argv...) // #nosec G204 -- own binary
 	cmd.Dir = s.layout.Root
 	cmd.Stdout, cmd.Stderr = in, in
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the session that this runs in

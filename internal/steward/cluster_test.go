@@ -52,7 +52,6 @@ type cluster struct {
 	hosts  map[string]*resident
 	admin  *etcd.Store
 	urls   []string // for clients, of all hosts that ever may be members
-	orders map[string]etcd.Order
 }
 
 // A resident is a host that does what its orders say, and what tells it to.
