@@ -79,7 +79,8 @@ func (u upgrade) verify(ctx context.Context, digest string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, path, "version").CombinedOutput(); err != nil { // #nosec G204 -- verified by its SHA-256
+	run := exec.CommandContext(ctx, path, "version") // #nosec G204 -- verified by its SHA-256
+	if out, err := run.CombinedOutput(); err != nil {
 		return fmt.Errorf("the new binary does not run: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil

@@ -45,13 +45,13 @@ func TestCluster(t *testing.T) {
 
 // A cluster is a store whose members are hosts of a test.
 type cluster struct {
-	t      *testing.T
-	id     string
-	ca     *etcd.Authority
-	net    string
-	hosts  map[string]*resident
-	admin  *etcd.Store
-	urls   []string // for clients, of all hosts that ever may be members
+	t     *testing.T
+	id    string
+	ca    *etcd.Authority
+	net   string
+	hosts map[string]*resident
+	admin *etcd.Store
+	urls  []string // for clients, of all hosts that ever may be members
 }
 
 // A resident is a host that does what its orders say, and what tells it to.
