@@ -106,6 +106,24 @@ func TestConnStreamClosed(t *testing.T) {
 	}
 }
 
+// TestConnStreamClosedAmidWrites closes a stream that somebody writes to.
+func TestConnStreamClosedAmidWrites(t *testing.T) {
+	c := newRig(t, sshtest.Options{}).connect()
+	s, err := c.Stream(context.Background(), "/bin/sh", "-c", "exec cat >/dev/null")
+	must(t, err)
+	begun, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, err := io.WriteString(s, "some")
+		for close(begun); err == nil; {
+			_, err = io.WriteString(s, "more")
+		}
+	}()
+	<-begun
+	must(t, s.Close())
+	<-ended
+}
+
 func TestConnInstall(t *testing.T) {
 	r := newRig(t, sshtest.Options{})
 	c := r.connect()

@@ -159,6 +159,8 @@ type guestConn struct {
 	// read is what the program writes. A session is not enough: who reads from that waits until the
 	// program has ended, whoever closes it here.
 	read *io.PipeReader
+	// writing is held for each write: the end of input may not be said in the middle of one.
+	writing sync.Mutex
 }
 
 func (p *guestConn) Read(b []byte) (int, error) { return p.read.Read(b) }
@@ -197,12 +199,19 @@ func (p *guestConn) hear() int {
 	return -1
 }
 
-func (p *guestConn) Write(b []byte) (int, error) { return p.cmd.in.Write(b) }
+func (p *guestConn) Write(b []byte) (int, error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	return p.cmd.in.Write(b)
+}
 
 func (p *guestConn) Close() error {
 	p.once.Do(func() {
 		_ = p.read.Close()
-		_ = p.cmd.in.Close()
+		if p.writing.TryLock() { // else the end of the session says it
+			_ = p.cmd.in.Close()
+			p.writing.Unlock()
+		}
 		p.cmd.free()
 		p.unpin()
 	})
