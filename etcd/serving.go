@@ -142,6 +142,16 @@ func initialCluster(o MemberOptions, own string) string {
 // takes its database away from under the calls that are still under way.
 const removalPoll = 100 * time.Millisecond
 
+// fatal is where etcd would end the process. It does for want of itself among the members, too, if a
+// call comes between its removal and the next look.
+func (s *Serving) fatal(message string) {
+	if server := s.guard.server.Load(); server != nil && server.IsIDRemoved(uint64(server.MemberID())) {
+		s.end(ErrRemoved)
+		return
+	}
+	s.node.fatal(message)
+}
+
 // watch ends the member when etcd has ended by itself, and in time when it has been removed.
 func (s *Serving) watch() {
 	ticker := time.NewTicker(removalPoll)
