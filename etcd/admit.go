@@ -65,10 +65,7 @@ func (s *Store) Admit(ctx context.Context, authority *Authority, host string, g 
 	a := s.admission(host)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := s.addRole(ctx, a)
-	if err == nil {
-		err = s.setRole(ctx, a, g)
-	}
+	err := s.giveRights(ctx, a, g)
 	if err == nil && !a.user { // it comes last: it has all its rights or none
 		err = addUser(ctx, s.etcd, hostName+host)
 		a.user = err == nil
@@ -80,6 +77,28 @@ func (s *Store) Admit(ctx context.Context, authority *Authority, host string, g 
 		return Credentials{}, fmt.Errorf("admit %s: %w", host, err)
 	}
 	return a.credentials, nil
+}
+
+// Prepare does the most of what it takes to admit hosts that are new. At each change of a role etcd
+// looks through all users: for hundreds of hosts this is best done before there are any.
+func (s *Store) Prepare(ctx context.Context, grants map[string]Grants) error {
+	for host, g := range grants {
+		a := s.admission(host)
+		a.mu.Lock()
+		err := s.giveRights(ctx, a, g)
+		a.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("prepare to admit %s: %w", host, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) giveRights(ctx context.Context, a *admission, g Grants) error {
+	if err := s.addRole(ctx, a); err != nil {
+		return err
+	}
+	return s.setRole(ctx, a, g)
 }
 
 // Regrant is Admit for a host that has been admitted and keeps its credentials. It is Resident.

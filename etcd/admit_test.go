@@ -166,3 +166,36 @@ func TestRequestsOutliveTheAdmissionOfOthers(t *testing.T) {
 	}
 	found.wait(t, "the export is seen", func(l []string) bool { return len(l) == 1 })
 }
+
+// What is prepared is not done again, and a host that is only prepared is nobody yet.
+func TestPrepare(t *testing.T) {
+	s := startServer(t)
+	store := openStore(t, s)
+	grants := Grants{Exports: []string{"file"}}
+	if err := store.Prepare(t.Context(), map[string]Grants{"a": grants, "b": grants}); err != nil {
+		t.Fatal(err)
+	}
+	users, err := s.root.UserList(t.Context())
+	if err != nil || len(users.Users) != 1 {
+		t.Errorf("there are users %v, %v: want root alone", users, err)
+	}
+	before, err := s.root.AuthStatus(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := store.Admit(t.Context(), s.Authority(), "a", grants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := s.root.AuthStatus(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changes := after.AuthRevision - before.AuthRevision; changes != 2 {
+		t.Errorf("to admit a host that is prepared took %d changes, want 2: the user, and its role", changes)
+	}
+	a := dial(t, Options{Endpoints: []string{s.Endpoint()}, Credentials: credentials, Log: discard()})
+	if err := a.Export(t.Context(), exports("file", "x")); err != nil {
+		t.Error(err)
+	}
+}

@@ -40,7 +40,7 @@ func SSH(d remote.Dialer, o remote.ConnOptions) func(context.Context, HostRecord
 		if err != nil {
 			return nil, err
 		}
-		return sshConn{c}, nil
+		return c, nil
 	}
 }
 

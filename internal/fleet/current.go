@@ -30,11 +30,19 @@ func (f *fleet) open(ctx context.Context) error {
 		f.failed = fmt.Errorf("open store: %w", err)
 		return f.failed
 	}
+	if store.Prepare != nil && len(f.members) > few {
+		if err := store.Prepare(ctx, f.grants); err != nil {
+			f.Log.Debug("hosts are admitted one by one", "err", err) // which tells what is wrong
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.store = store
 	return nil
 }
+
+// few hosts are let in as they come: it makes no difference.
+const few = 10
 
 // current returns the store, and a channel that is closed when another takes its place.
 func (f *fleet) current() (*Store, <-chan struct{}) {

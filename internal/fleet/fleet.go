@@ -66,6 +66,8 @@ type Store struct {
 	Dial func(ctx context.Context) (net.Conn, error)
 	// Admit returns the credentials of a host that may do what grants say.
 	Admit func(ctx context.Context, host string, g etcd.Grants) (etcd.Credentials, error)
+	// Prepare, if given, makes Admit fast for many hosts.
+	Prepare func(ctx context.Context, grants map[string]etcd.Grants) error
 	// Done is closed when the store has ended by itself, for the reason that Err gives.
 	Done <-chan struct{}
 	Err  func() error
