@@ -147,8 +147,8 @@ func TestSessionExec(t *testing.T) {
 	r := newRig(t, sshtest.Options{})
 	j := r.start(r.options())
 	out, err := j.Exec(context.Background(), func() io.Reader { return strings.NewReader("in") },
-		func(p Paths) []string { return []string{"/bin/sh", "-c", `cat; ls "$0"`, p.Run} })
-	if err != nil || !strings.HasPrefix(string(out), "ingraph.yaml\n") {
+		func(p Paths) []string { return []string{"/bin/sh", "-c", `cat; echo; ls "$0"`, p.Run} })
+	if err != nil || !strings.HasPrefix(string(out), "in\n") || !strings.Contains(string(out), "\ngraph.yaml\n") {
 		t.Errorf("exec: %q, %v", out, err)
 	}
 	s, err := j.Session.Stream(context.Background(), func(p Paths) []string { return []string{"/bin/cat"} })
