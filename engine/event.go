@@ -23,6 +23,7 @@ type Event struct {
 	State    State         `json:"state"`
 	Changes  []Change      `json:"changes,omitempty"`
 	Refresh  bool          `json:"refresh,omitempty"` // it was refreshed by a notify edge
+	Drift    bool          `json:"drift,omitempty"`   // it had been as declared, and what it declares is the same
 	Err      string        `json:"error,omitempty"`   // why it failed, or which dependency did
 	Took     time.Duration `json:"took,omitempty"`    // nanoseconds, of check and apply
 }

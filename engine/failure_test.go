@@ -210,3 +210,40 @@ func TestPanicOfRefresh(t *testing.T) {
 		h.wantCounts(Counts{Total: 2, OK: 1, Changed: 1, Failed: 1})
 	})
 }
+
+// Drift is what happens to a thing that was as declared. What a graph brings, the first time or as it
+// changes, is none, and what makes up for a failure neither.
+func TestDrift(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *host) {
+		a, drifted := h.thing("a"), func() (n int) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			for _, e := range h.events {
+				if e.Drift {
+					n++
+				}
+			}
+			return n
+		}
+		a.on("check", broken)
+		h.swap(declare("a"))
+		h.settle()
+		a.on("check", nil)
+		a.fire()
+		h.settle()
+		if n := drifted(); n != 0 {
+			t.Errorf("%d drifts before it was as declared", n)
+		}
+		a.set("another")
+		a.fire()
+		h.settle()
+		if n := drifted(); n != 1 {
+			t.Errorf("%d drifts, want 1", n)
+		}
+		h.swap(declare("a", value("2")))
+		h.settle()
+		if n := drifted(); n != 1 {
+			t.Errorf("%d drifts once the graph had changed, want 1 still", n)
+		}
+	})
+}

@@ -37,6 +37,7 @@ type node struct {
 	told    State    // by the last event
 	would   []Change // told of, but not made: noop
 	changed bool
+	kept    bool // it was as declared once, since it came
 	asked   bool // its worker waits to be granted a run
 	// A refresh is owed until a run to which it was given ends well.
 	refresh, refreshing bool

@@ -85,6 +85,7 @@ func (l *loop) finish(o outcome) {
 		l.changed++
 	}
 	l.tell(n, o)
+	n.kept = n.kept || o.state == OK
 	l.evaluateDependents(n)
 	l.publish()
 	n.worker.rest()
@@ -100,6 +101,7 @@ func (l *loop) tell(n *node, o outcome) {
 	}
 	if o.applied || would || well || o.err != nil {
 		e := Event{Changes: o.changes, Refresh: o.refreshed, Took: o.took}
+		e.Drift = n.kept && o.applied && len(o.changes) > 0
 		if o.err != nil {
 			e.Err = o.err.Error()
 		}

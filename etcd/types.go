@@ -27,7 +27,7 @@ type Report struct {
 	Processed int64         `json:"processed"` // see Client.Processed
 	Counts    engine.Counts `json:"counts"`
 	Failures  []string      `json:"failures,omitempty"` // at most 20 are sent, each cut to 500 bytes
-	// Repaired counts the changes made since the agent started that followed no new graph: drift.
+	// Repaired counts the changes made since the agent started to what had been as declared: drift.
 	Repaired int64 `json:"repaired,omitempty"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -57,12 +58,14 @@ type Edits func(ctx context.Context, changed func(*manifest.Manifest)) error
 // Run keeps the host's graph until ctx is done or the time-out has passed, stops what it started,
 // and returns how the host stood.
 func Run(ctx context.Context, o Options) (engine.Counts, error) {
-	failures, repairs := newFailures(o.Redact), newRepairs()
+	failures, repairs := newFailures(o.Redact), new(atomic.Int64)
 	runner := engine.NewRunner(engine.Config{
 		Kinds: o.Kinds, Host: o.Host, World: o.world(), Dir: o.Dir, Noop: o.Noop, Log: o.Log,
 		Observe: func(e engine.Event) {
 			failures.note(e)
-			repairs.note(e)
+			if e.Drift && e.State == engine.OK {
+				repairs.Add(1)
+			}
 			o.Sink.Emit(view.Record{Time: e.Time, Type: view.Resource, Event: &e})
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +26,7 @@ type attached struct {
 	Options
 	runner   *engine.Runner
 	failures *failures
-	repairs  *repairs
+	repairs  *atomic.Int64
 	offers   chan offer // to be prepared; see prepare.go
 
 	mu        sync.Mutex // held while a graph is made the running one
@@ -34,8 +35,8 @@ type attached struct {
 	told      bool       // the store has told that it has a graph
 }
 
-func newAttached(o Options, r *engine.Runner, f *failures, p *repairs) *attached {
-	return &attached{Options: o, runner: r, failures: f, repairs: p, offers: make(chan offer, 1)}
+func newAttached(o Options, r *engine.Runner, f *failures, repairs *atomic.Int64) *attached {
+	return &attached{Options: o, runner: r, failures: f, repairs: repairs, offers: make(chan offer, 1)}
 }
 
 // followGraph keeps the store's graph running, until ctx is done.
@@ -91,7 +92,6 @@ func (a *attached) begin(exporting bool) {
 		silent.Exports = nil
 		program = &silent
 	}
-	a.repairs.swap(0)
 	if err := a.runner.Swap(program, 0); err != nil {
 		a.Log.Error("graph refused", "err", err)
 	}
@@ -113,9 +113,7 @@ func (a *attached) swap(g etcd.Graph, revision int64, file string, secrets Secre
 func (a *attached) run(p *engine.Program, revision int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before := a.repairs.swap(revision)
 	if err := a.runner.Swap(p, revision); err != nil {
-		a.repairs.swap(before)
 		return err
 	}
 	a.begun, a.exporting = true, true

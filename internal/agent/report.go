@@ -39,7 +39,7 @@ func (a *attached) current() etcd.Report {
 	s := a.runner.Status()
 	return etcd.Report{
 		Settled: s.Settled && whole, Graph: s.Revision, Processed: processed,
-		Counts: s.Counts, Failures: a.failures.list(), Repaired: a.repairs.at(s),
+		Counts: s.Counts, Failures: a.failures.list(), Repaired: a.repairs.Load(),
 	}
 }
 

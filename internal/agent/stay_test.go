@@ -11,41 +11,12 @@ import (
 	"testing"
 	"time"
 
-	"spore/engine"
 	"spore/engine/manifest"
 	"spore/etcd"
 	"spore/internal/fswatch"
 	"spore/internal/view"
 	"spore/resources"
 )
-
-func TestRepairsAreWhatFollowsNoNewGraph(t *testing.T) {
-	p := newRepairs()
-	change := engine.Event{State: engine.OK, Changes: []engine.Change{{Field: "content"}}}
-	at := func(revision int64, settled bool) int64 {
-		return p.at(engine.Status{Settled: settled, Revision: revision})
-	}
-	p.note(change)
-	if p.swap(1); at(0, true) != 0 { // settled on the graph before
-		t.Error("the first convergence counts")
-	}
-	p.note(change)
-	if at(1, false) != 0 || at(1, true) != 0 {
-		t.Error("what a graph brings counts")
-	}
-	p.note(change)
-	p.note(engine.Event{State: engine.OK}) // well again by itself
-	p.note(engine.Event{State: engine.Differs, Changes: change.Changes})
-	p.note(engine.Event{State: engine.Failed, Changes: change.Changes})
-	if got := at(1, false); got != 1 {
-		t.Errorf("%d repairs, want 1", got)
-	}
-	p.swap(2)
-	p.note(change)
-	if got := at(2, true); got != 1 {
-		t.Errorf("%d repairs, want 1 still", got)
-	}
-}
 
 func TestJournalGoesOnWithItsNumbers(t *testing.T) {
 	j := newJournalAfter(7)
