@@ -37,7 +37,7 @@ type node struct {
 	told    State    // by the last event
 	would   []Change // told of, but not made: noop
 	changed bool
-	kept    bool // it was as declared once, since it came
+	kept    bool // it was as declared once, since it was declared so
 	asked   bool // its worker waits to be granted a run
 	// A refresh is owed until a run to which it was given ends well.
 	refresh, refreshing bool
@@ -109,7 +109,7 @@ func (l *loop) start(v Node) {
 	} else {
 		l.counts[n.state]--
 	}
-	n.Node, n.state, n.would = v, Waiting, nil
+	n.Node, n.state, n.would, n.kept = v, Waiting, nil, false
 	n.refresh, n.refreshing = n.refresh || n.refreshing, false
 	l.counts[Waiting]++
 	n.worker = newWorker(l.ctx, l.Runner, l.shared, v)
