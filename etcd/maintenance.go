@@ -33,7 +33,7 @@ func (s *Store) Status(ctx context.Context, endpoint string) (MemberStatus, erro
 	defer cancel()
 	r, err := s.etcd.Status(ctx, endpoint)
 	if err != nil {
-		return MemberStatus{}, fmt.Errorf("ask member at %s for its status: %w", endpoint, err)
+		return MemberStatus{}, fmt.Errorf("ask the member for its status: %w", err)
 	}
 	return MemberStatus{
 		ID: r.Header.MemberId, Leader: r.Leader, Version: r.Version,
