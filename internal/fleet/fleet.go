@@ -58,8 +58,9 @@ type Options struct {
 // A Store is the store of a run as the initiator uses it.
 type Store struct {
 	*etcd.Store
-	// Server is the store, if it runs in this process.
+	// Server is the store, if it runs in this process, and Dir its private directory.
 	Server *etcd.Server
+	Dir    string
 	// Link is the way to the store, if it is that of a detached fleet.
 	Link *cluster.Link
 	// Dial opens a connection for a host's tunnel to carry.

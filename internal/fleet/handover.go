@@ -98,7 +98,7 @@ func (d *detachment) handOver(ctx context.Context) error {
 		return err
 	}
 	defer lift()
-	mark, err := d.found(ctx, old.Server, seed)
+	mark, err := d.found(ctx, old, seed)
 	if err != nil {
 		return err
 	}
@@ -118,15 +118,15 @@ func (d *detachment) handOver(ctx context.Context) error {
 	return nil
 }
 
-// found makes the seed the first member of the hosts' own store, with all that the server holds.
-func (d *detachment) found(ctx context.Context, server *etcd.Server, seed *joining) (etcd.Mark, error) {
-	snapshot, err := os.CreateTemp("", "spore-snapshot-") // 0600
+// found makes the seed the first member of the hosts' own store, with all that the old one holds.
+func (d *detachment) found(ctx context.Context, old *Store, seed *joining) (etcd.Mark, error) {
+	snapshot, err := os.CreateTemp(old.Dir, "snapshot-") // in a directory that goes, whatever happens
 	if err != nil {
 		return etcd.Mark{}, err
 	}
 	defer os.Remove(snapshot.Name())
 	defer snapshot.Close()
-	mark, err := server.Snapshot(ctx, snapshot)
+	mark, err := old.Server.Snapshot(ctx, snapshot)
 	if err != nil {
 		return mark, err
 	}

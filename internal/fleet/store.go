@@ -37,7 +37,7 @@ func Embedded(ctx context.Context, log *slog.Logger) (_ *Store, err error) {
 		return client.Admit(ctx, server.Authority(), host, g)
 	}
 	return &Store{
-		Store: client, Server: server, Dial: server.Dial, Admit: admit, Prepare: client.Prepare, Done: server.Done(), Err: server.Err,
+		Store: client, Server: server, Dir: dir, Dial: server.Dial, Admit: admit, Prepare: client.Prepare, Done: server.Done(), Err: server.Err,
 		End: func() error { return errors.Join(client.Close(), server.Close(), release()) },
 	}, nil
 }
