@@ -105,22 +105,22 @@ func (t task) failed(ctx context.Context, err error) error {
 const undoBound = 10 * time.Second
 
 // undo takes away what was installed. A founding that nobody commits to takes itself away, should
-// a host be out of reach.
+// a host be out of reach. The record is forgotten only if all of it is gone: should the commit have
+// come about after all, whose answer was lost, there is a cluster, and nobody else has its key.
 func (d *detachment) undo(kill context.Context) {
 	ctx, cancel := context.WithTimeout(kill, undoBound)
 	defer cancel()
-	_ = all(d.hosts, func(j *joining) error {
-		if j.begun {
-			if err := j.resident(ctx, nil, nil, "discard"); err != nil {
-				j.log.Warn("what was installed could not be taken away; spore resident discard does it there", "err", err)
-			}
+	err := all(d.hosts, func(j *joining) error {
+		if !j.begun {
+			return nil
 		}
-		return nil
+		return j.resident(ctx, nil, nil, "discard")
 	})
-	if d.link == nil && d.Record.Cluster.ID != "" {
-		if err := d.Forget(d.Record); err != nil {
-			d.Log.Warn("what was noted of the cluster stays", "err", err)
-		}
+	if err == nil && d.link == nil && d.Record.Cluster.ID != "" {
+		err = d.Forget(d.Record)
+	}
+	if err != nil {
+		d.Log.Warn("what was begun could not be undone; the same command finishes it", "err", err)
 	}
 }
 
