@@ -16,6 +16,7 @@ type sight struct {
 	endpoints []string
 	members   []etcd.Member
 	status    []*etcd.MemberStatus // of members, in their order; nil if it does not answer
+	voting    map[uint64]bool      // young members that run, and may have yet to serve clients
 }
 
 // look returns what there is. There may be no cluster yet, while the store is being handed over.
@@ -41,25 +42,41 @@ func (s *steward) look(ctx context.Context) (seen sight, ok bool, err error) {
 	for _, name := range leaving {
 		seen.leaving[name] = true
 	}
-	seen.status = s.ask(ctx, seen.members)
+	seen.status, seen.voting = s.ask(ctx, seen.members)
 	seen.fleet = s.fleet.get()
 	return seen, true, ctx.Err() // what a member did not answer because the lock was lost is not silence
 }
 
-// ask asks every member at once how it is.
-func (s *steward) ask(ctx context.Context, members []etcd.Member) []*etcd.MemberStatus {
-	answers := make([]*etcd.MemberStatus, len(members))
+// ask asks every member at once how it is. One that is new may take seconds to serve clients, while
+// the others have long heard from it: whoever runs then does not have to be waited for.
+func (s *steward) ask(ctx context.Context, members []etcd.Member) ([]*etcd.MemberStatus, map[uint64]bool) {
+	answers, up := make([]*etcd.MemberStatus, len(members)), make([]bool, len(members))
 	var asked sync.WaitGroup
 	for i, m := range members {
+		ctx, cancel := context.WithCancel(ctx)
 		asked.Go(func() {
+			defer cancel()
 			// Another member may answer at this address, as may one that was removed and does not know.
 			if st, err := s.o.Store.Status(ctx, clientURL(m)); err == nil && st.ID == m.ID {
 				answers[i] = &st
 			}
 		})
+		if !s.memory.young(m.ID) {
+			continue
+		}
+		asked.Go(func() {
+			if up[i] = s.o.Authority.Alive(ctx, m.Peer) == nil; up[i] {
+				wait(ctx, soon, nil)
+				cancel()
+			}
+		})
 	}
 	asked.Wait()
-	return answers
+	voting := make(map[uint64]bool)
+	for i, m := range members {
+		voting[m.ID] = up[i]
+	}
+	return answers, voting
 }
 
 // clientURL is where a member serves clients. It tells the others a while after it has come up.

@@ -77,7 +77,7 @@ func (m *memory) view(s sight) view {
 	}
 	for i, member := range s.members {
 		member.Host = cmp.Or(member.Host, v.hostOf(member))
-		v.members = append(v.members, m.seat(member, s.status[i]))
+		v.members = append(v.members, m.seat(member, s.status[i], s.voting[member.ID]))
 	}
 	m.forget(v)
 	return v
@@ -95,8 +95,8 @@ func (m *memory) host(name string, state etcd.HostState, leaving bool) host {
 	return h
 }
 
-func (m *memory) seat(member etcd.Member, status *etcd.MemberStatus) seat {
-	s := seat{Member: member, age: since(m.seen, member.ID, true, m.elapsed)}
+func (m *memory) seat(member etcd.Member, status *etcd.MemberStatus, voting bool) seat {
+	s := seat{Member: member, answers: voting, age: since(m.seen, member.ID, true, m.elapsed)}
 	if status != nil {
 		s.answers = status.Leader != 0
 		s.Client = clientURL(member)
@@ -108,6 +108,16 @@ func (m *memory) seat(member etcd.Member, status *etcd.MemberStatus) seat {
 	}
 	s.silent = since(m.silent, member.ID, !s.answers, m.elapsed)
 	return s
+}
+
+// infancy is how long a member may take to serve clients after it has come up: etcd tells the others of
+// a new one, and again after seven seconds should that have been lost.
+const infancy = 30 * time.Second
+
+// young says that a member has not been known for long.
+func (m *memory) young(id uint64) bool {
+	began, ok := m.seen[id]
+	return !ok || m.elapsed-began < infancy
 }
 
 // since returns for how long it has been so, up to now, and remembers since when.

@@ -115,3 +115,13 @@ func TestViewFindsHosts(t *testing.T) {
 		t.Errorf("got hosts %+v", v.hosts)
 	}
 }
+
+// One that is up but has yet to serve clients is no silent member.
+func TestVotingIsNotSilence(t *testing.T) {
+	m := newMemory(time.Unix(1e9, 0))
+	seen := sight{members: []etcd.Member{{ID: 1}, {ID: 2}}, status: make([]*etcd.MemberStatus, 2), voting: map[uint64]bool{1: true}}
+	v := m.view(seen)
+	if up, down := v.members[0], v.members[1]; !up.answers || up.Client != "" || down.answers {
+		t.Errorf("the members are %+v", v.members)
+	}
+}

@@ -36,4 +36,6 @@ type Store interface {
 type Authority interface {
 	Key() ([]byte, error)
 	Sign(host string, request []byte) (cert []byte, err error)
+	// Alive asks a member whether it runs, which it does before it serves clients.
+	Alive(ctx context.Context, peer string) error
 }
