@@ -253,6 +253,9 @@ func (o *observer) memberStatus(m etcd.Member, leads bool) MemberStatus {
 		s.Trouble = "not asked: " + a.err.Error()
 	case a.err != nil:
 		s.Asked, s.Trouble = true, cleanLines(a.err.Error())
+		if errors.Is(a.err, context.DeadlineExceeded) {
+			s.Trouble = "does not answer"
+		}
 	default:
 		s.Asked, s.Version, s.Size = true, remote.Clean(a.Version), a.Size
 		s.Trouble = remote.Clean(strings.Join(slices.Sorted(slices.Values(a.Errors)), "; "))
