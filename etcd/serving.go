@@ -49,12 +49,23 @@ type Serving struct {
 // StartMember starts a member and does not wait for it to be Ready: that takes a majority. Joining
 // takes one member that answers.
 func StartMember(ctx context.Context, o MemberOptions) (*Serving, error) {
-	s := &Serving{node: newNode(), options: o}
-	if err := s.start(ctx); err != nil {
-		return nil, fmt.Errorf("start member of the store: %w", err)
+	for deadline := time.Now().Add(callTimeout); ; {
+		s := &Serving{node: newNode(), options: o}
+		err := s.start(ctx)
+		if err == nil {
+			go s.watch()
+			return s, nil
+		}
+		// Whom it asked may have yet to hear that there is this member.
+		if !o.Existing || !strings.Contains(err.Error(), "error validating peerURLs") || time.Now().After(deadline) {
+			return nil, fmt.Errorf("start member of the store: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(retryPause):
+		}
 	}
-	go s.watch()
-	return s, nil
 }
 
 func (s *Serving) start(ctx context.Context) error {
