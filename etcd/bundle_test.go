@@ -150,7 +150,7 @@ func TestSweepTakesWhatNoGraphNames(t *testing.T) {
 	there(named, again)
 	sweep()
 	there(named)
-	if err := store.DropGraph(t.Context(), "a"); err != nil {
+	if err := store.delete(t.Context(), span{key: graphKey("a")}); err != nil {
 		t.Fatal(err)
 	}
 	sweep()

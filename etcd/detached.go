@@ -45,14 +45,6 @@ func (s *Store) Commit(ctx context.Context, c Cluster, endpoints []string, host 
 	return nil
 }
 
-// PutCluster changes what the cluster is.
-func (s *Store) PutCluster(ctx context.Context, c Cluster) error {
-	if err := s.putJSON(ctx, clusterKey, c); err != nil {
-		return fmt.Errorf("put cluster: %w", err)
-	}
-	return nil
-}
-
 // Endpoints returns where hosts reach the store: the URLs for clients.
 func (s *Store) Endpoints(ctx context.Context) (endpoints []string, err error) {
 	if _, err := s.getJSON(ctx, endpointsKey, &endpoints); err != nil {

@@ -102,14 +102,6 @@ func (s *Store) Graphs(ctx context.Context) (map[string]Graph, error) {
 	return graphs, nil
 }
 
-// DropGraph takes away the desired graph of host.
-func (s *Store) DropGraph(ctx context.Context, host string) error {
-	if err := s.delete(ctx, span{key: graphKey(host)}); err != nil {
-		return fmt.Errorf("drop graph of %s: %w", host, err)
-	}
-	return nil
-}
-
 // Sync asks every host to catch up with all that has been written, and to report.
 func (s *Store) Sync(ctx context.Context) error {
 	if err := s.put(ctx, syncKey, ""); err != nil {
