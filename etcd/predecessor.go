@@ -75,15 +75,26 @@ func (p *predecessor) note(err error) {
 	case errors.Is(err, rpctypes.ErrLeaseNotFound):
 		p.gone = true
 	default:
-		p.gone = true
-		p.log.Warn("cannot take over what this host exported before, it vanishes by itself", "error", err)
+		p.refused(err)
 	}
 }
 
-// revoke ends what is left of it. It has ended to run.
+// refused says that the store will not have the lease touched, ever.
+func (p *predecessor) refused(err error) {
+	p.gone = true
+	p.log.Warn("cannot take over what this host exported before, it vanishes by itself", "error", err)
+}
+
+// revoke ends what is left of it. It has ended to run, maybe before it could know what becomes of
+// the lease: as there, one that was never this host's does no harm.
 func (p *predecessor) revoke(ctx context.Context) error {
 	if p.lease == clientv3.NoLease || p.gone {
 		return nil
 	}
-	return revoke(ctx, p.client, p.lease)
+	err := revoke(ctx, p.client, p.lease)
+	if err == nil || passes(err) {
+		return err
+	}
+	p.refused(err)
+	return nil
 }

@@ -141,6 +141,20 @@ func TestCloseWithdrawsThePredecessor(t *testing.T) {
 	}
 }
 
+// Who closes before it could ask for its predecessor finds out then that it is useless.
+func TestUselessPredecessorAtClose(t *testing.T) {
+	s := startServer(t)
+	o := admit(t, s, "a", Grants{Exports: []string{"file"}})
+	foreign := leave(t, admit(t, s, "b", Grants{Exports: []string{"file"}}), "y")
+	c := dial(t, o)
+	if err := newPredecessor(c.session, foreign).revoke(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.root.KeepAliveOnce(t.Context(), clientv3.LeaseID(foreign)); err != nil {
+		t.Errorf("another's lease: %v", err)
+	}
+}
+
 // A predecessor that is gone, or was never this host's, does no harm.
 func TestUselessPredecessors(t *testing.T) {
 	s := startServer(t)

@@ -310,7 +310,9 @@ func (s *session) revoke(ctx context.Context) error {
 
 // revoke ends a lease, if it has not ended.
 func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID) error {
-	_, err := client.Revoke(ctx, lease)
+	_, err := call(ctx, func(ctx context.Context) (*clientv3.LeaseRevokeResponse, error) {
+		return client.Revoke(ctx, lease)
+	})
 	if errors.Is(err, rpctypes.ErrLeaseNotFound) {
 		return nil
 	}
