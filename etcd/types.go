@@ -16,6 +16,9 @@ type Graph struct {
 	// Secrets are what the references in Text stand for, as JSON encrypted for Facts.Recipient of the
 	// host, where no initiator brings them.
 	Secrets []byte `json:"secrets,omitempty"`
+	// Marks tell, for each reference, whether what it stands for is still the same, to those alone who
+	// have the key that they were made with.
+	Marks map[string][]byte `json:"marks,omitempty"`
 }
 
 // A Report is how a host stood at one moment.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -39,13 +40,12 @@ func newDeploy(s stdio) *cobra.Command {
 the hosts that it names in its own "remote". That is the difference between graphs. What a host will
 change is another matter: it depends on how the host is then.
 
-A host that is down takes its graph when it returns. A host whose graph is the same is left alone,
-unless there are secrets in it: these are encrypted anew each time. If somebody else deploys meanwhile,
-nothing is written.
+A host that is down takes its graph when it returns. A host whose graph is the same, the secrets that it
+refers to included, is left alone. If somebody else deploys meanwhile, nothing is written.
 
 Exit codes: 0 done; 1 wrong usage or graph, or not confirmed, and nothing was written; 2 the store
-refused, or, with --wait, some resource failed; 4 the cluster, or with --wait some host, was silent;
-130 interrupted.`,
+refused, or, with --wait, some resource failed or it took too long; 4 the cluster, or with --wait some
+host, was silent; 130 interrupted.`,
 		Example: "  spore deploy web.yaml db.yaml --diff\n  spore deploy web.yaml --yes --wait=5m",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c.Context(), s, args) },
@@ -80,7 +80,7 @@ func (f *deployFlags) run(ctx context.Context, s stdio, paths []string) error {
 	defer link.Close()
 	d := &deployment{
 		deployFlags: f, stdio: s, redact: known.Redact, name: record.Cluster.Name,
-		press: cluster.Press{Store: link.Store, Kinds: b.kinds},
+		press: cluster.Press{Store: link.Store, Kinds: b.kinds, MarkKey: record.MarkKey},
 	}
 	return outcome(ctx, d.run(ctx, next))
 }
@@ -125,8 +125,11 @@ func (d *deployment) run(ctx context.Context, next map[string]*manifest.Manifest
 		}
 		return err
 	}
-	if err := d.show(plan); err != nil || plan.Empty() {
+	if err := d.show(plan); err != nil {
 		return err
+	}
+	if plan.Empty() {
+		return d.await(ctx, plan.Revisions())
 	}
 	err = consent{
 		about: "cluster " + d.name, question: fmt.Sprintf("write this for %s? [y/N]", count(plan.Writes(), "host")), yes: d.yes, noInput: d.noInput,
@@ -142,10 +145,9 @@ func (d *deployment) run(ctx context.Context, next map[string]*manifest.Manifest
 		return fmt.Errorf("deploy to cluster %s: %s; written for %d of %d hosts", d.name, d.redact(err.Error()), len(revisions), plan.Writes())
 	}
 	fmt.Fprintf(d.out, "written for %s\n", count(len(revisions), "host"))
-	if d.wait == never {
-		return nil
-	}
-	return d.await(ctx, revisions)
+	all := plan.Revisions()
+	maps.Copy(all, revisions)
+	return d.await(ctx, all)
 }
 
 // show shows the plan.
@@ -160,8 +162,11 @@ func (d *deployment) show(plan *cluster.Plan) error {
 	return err
 }
 
-// await waits for the hosts, and tells of each.
+// await waits for the hosts, if that is asked for, and tells of each.
 func (d *deployment) await(ctx context.Context, revisions map[string]int64) error {
+	if d.wait == never {
+		return nil
+	}
 	bounded, cancel := context.WithTimeoutCause(ctx, time.Duration(d.wait), fmt.Errorf("it has taken longer than %v", &d.wait))
 	defer cancel()
 	last, err := d.press.Await(bounded, revisions, func(l cluster.Landing) {
@@ -183,7 +188,7 @@ func (d *deployment) await(ctx context.Context, revisions map[string]int64) erro
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the graphs are written, and the hosts go on: %s", remote.Clean(err.Error()))
+		return fmt.Errorf("the store holds the graphs, and the hosts go on: %s", remote.Clean(err.Error()))
 	}
 	return exit(code)
 }

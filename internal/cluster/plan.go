@@ -73,7 +73,7 @@ func (p Press) Plan(ctx context.Context, next map[string]*manifest.Manifest) (*P
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(next)) {
-		h, err := p.planHost(host, plan.held[host], next[host], graphs[host])
+		h, err := p.planHost(host, plan.recipients[host], plan.held[host], next[host], graphs[host])
 		if err != nil {
 			return nil, err
 		}
@@ -137,22 +137,29 @@ func (p Press) held(ctx context.Context, graphs map[string]etcd.Graph, next map[
 
 // planHost compares next with what the store holds, old: in it references stay what they are, and so
 // they have to in what it is compared with.
-func (p Press) planHost(host string, old, next *manifest.Manifest, g etcd.Graph) (HostPlan, error) {
+func (p Press) planHost(host, recipient string, old, next *manifest.Manifest, g etcd.Graph) (HostPlan, error) {
 	plain, err := manifest.Parse(next.File, next.Travels, manifest.Options{Kinds: p.Kinds})
 	if err != nil {
 		return HostPlan{}, err
 	}
 	h := HostPlan{Host: host, New: old == nil, Differences: differences(old, plain, p.Kinds)}
-	h.Written = h.New || len(next.Secrets) > 0 || g.Name != next.Name || g.Files != next.Digest() ||
+	secrets := p.secretChanges(host, recipient, g, next.Secrets)
+	h.Written = h.New || len(secrets) > 0 || g.Name != next.Name || g.Files != next.Digest() ||
 		g.Bundle == "" && len(next.Files) > 0
 	if len(h.Differences) == 0 && h.Written && !h.New && (g.Name != next.Name || g.Text != string(next.Travels)) {
 		h.Differences = []Difference{{Sign: changed, What: "text, as in comments or order"}}
 	}
-	if len(next.Secrets) > 0 {
-		h.Differences = append(h.Differences, Difference{Sign: changed,
-			What: plural(len(next.Secrets), "secret") + ", encrypted anew: the old cannot be compared"})
-	}
+	h.Differences = append(h.Differences, secrets...)
 	return h, nil
+}
+
+// Revisions are those of the graphs that the hosts of the plan had when it was made.
+func (p *Plan) Revisions() map[string]int64 {
+	all := make(map[string]int64, len(p.Hosts))
+	for _, h := range p.Hosts {
+		all[h.Host] = p.revisions[h.Host]
+	}
+	return all
 }
 
 // Empty says that there is nothing to be written.

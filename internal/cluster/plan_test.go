@@ -48,6 +48,7 @@ const motd = `resources:
 // of the whole.
 func TestPlanOfOneHost(t *testing.T) {
 	p := newPress(t, nil)
+	p.MarkKey = "key"
 	edit := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(motd) }
 	tests := map[string]struct{ old, next, want string }{
 		"nothing":  {motd, motd, "no difference: nothing is written"},
@@ -94,7 +95,8 @@ func TestPlanOfOneHost(t *testing.T) {
 			"- collect file /a/\n+ collect file /b/"},
 		"secrets": {edit("hello", "secret://env/A"), edit("hello", "secret://env/B"), `~ file//etc/motd
 			    content: ******** → ********
-			~ 1 secret, encrypted anew: the old cannot be compared`},
+			- secret secret://env/A
+			+ secret secret://env/B`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,13 +105,13 @@ func TestPlanOfOneHost(t *testing.T) {
 			var g etcd.Graph
 			if tt.old != "" {
 				full := p.parse(t, dir, tt.old)
-				g = etcd.Graph{Name: full.Name, Text: string(full.Travels), Files: full.Digest()}
+				g = etcd.Graph{Name: full.Name, Text: string(full.Travels), Files: full.Digest(), Marks: p.marks("a", "", full.Secrets)}
 				var err error
 				if old, err = manifest.Parse(full.File, full.Travels, manifest.Options{Kinds: p.Kinds}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			h, err := p.planHost("a", old, p.parse(t, dir, tt.next), g)
+			h, err := p.planHost("a", "", old, p.parse(t, dir, tt.next), g)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -147,7 +149,7 @@ func TestPlanOfWhatTravels(t *testing.T) {
 	}
 	write("and new")
 	next := p.parse(t, dir, text)
-	h, err := p.planHost("a", old, next, etcd.Graph{Name: old.Name, Text: text, Files: old.Digest(), Bundle: "b"})
+	h, err := p.planHost("a", "", old, next, etcd.Graph{Name: old.Name, Text: text, Files: old.Digest(), Bundle: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -13,14 +12,14 @@ import (
 	"spore/engine/manifest"
 	"spore/etcd"
 	"spore/internal/bundle"
-	"spore/internal/secret"
 )
 
 // A Press writes graphs to the store of a detached cluster, with all that an initiator would else
 // bring to the hosts.
 type Press struct {
-	Store *etcd.Store
-	Kinds engine.Kinds
+	Store   *etcd.Store
+	Kinds   engine.Kinds
+	MarkKey string // of the record; without it secrets cannot be compared
 }
 
 // Load understands the graphs of hosts as the store holds them. The sources that travel with them are
@@ -112,7 +111,10 @@ func (p Press) print(ctx context.Context, next map[string]*manifest.Manifest, re
 		if err != nil {
 			return nil, fmt.Errorf("secrets of %s: %w", host, err)
 		}
-		graphs[host] = etcd.Graph{Name: m.Name, Text: string(m.Travels), Files: m.Digest(), Bundle: digest, Secrets: secrets}
+		graphs[host] = etcd.Graph{
+			Name: m.Name, Text: string(m.Travels), Files: m.Digest(), Bundle: digest,
+			Secrets: secrets, Marks: p.marks(host, recipients[host], m.Secrets),
+		}
 	}
 	return graphs, nil
 }
@@ -132,21 +134,6 @@ func (p Press) keep(ctx context.Context, recipients map[string]string) error {
 		}
 	}
 	return nil
-}
-
-// seal encrypts secrets for who is to have them.
-func seal(secrets manifest.Secrets, recipient string) ([]byte, error) {
-	if len(secrets) == 0 {
-		return nil, nil
-	}
-	if recipient == "" {
-		return nil, fmt.Errorf("it has not said yet how to encrypt for it: try again when it is up")
-	}
-	plain, err := json.Marshal(map[string]string(secrets))
-	if err != nil {
-		return nil, err
-	}
-	return secret.Encrypt(recipient, plain)
 }
 
 // regrant gives each host these rights, and that to fetch the bundle of its graph: one of graphs, or

@@ -33,9 +33,12 @@ func CheckName(name string) error {
 // A Record is what the laptop keeps of a cluster. It holds the key of the cluster's authority, with
 // which anybody may do anything to its hosts: it prints and logs without it.
 type Record struct {
-	Cluster  etcd.Cluster `json:"cluster"`
-	CA       []byte       `json:"ca"`  // PEM
-	CAKey    []byte       `json:"key"` // PEM
+	Cluster etcd.Cluster `json:"cluster"`
+	CA      []byte       `json:"ca"`  // PEM
+	CAKey   []byte       `json:"key"` // PEM
+	// MarkKey is what the marks of secrets are made with. No host has it: it would let a member try
+	// out what the secrets of others are.
+	MarkKey  string       `json:"markKey,omitempty"`
 	Hosts    []HostRecord `json:"hosts"`
 	PeerPort int          `json:"peerPort"` // of members among themselves; the next is for clients
 	Become   Become       `json:"become,omitzero"`

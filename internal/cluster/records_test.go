@@ -74,7 +74,7 @@ func sample(t *testing.T, name string) Record {
 	founded := time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
 	return Record{
 		Cluster: etcd.Cluster{ID: "id-of-" + name, Name: name, Founded: founded, Ideal: 3, MemberTimeout: 5 * time.Minute},
-		CA:      pair[0], CAKey: pair[1],
+		CA:      pair[0], CAKey: pair[1], MarkKey: "mark",
 		Hosts:    []HostRecord{{"a", "root@a"}, {"b", "ssh://admin@[2001:db8::1]:2222"}},
 		PeerPort: 7480, Become: Become{Method: "sudo", User: "root"}, SSHConfig: "/home/me/ssh_config",
 		Made: founded.Add(-time.Minute), Complete: true,

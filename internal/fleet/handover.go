@@ -65,6 +65,7 @@ func (d *detachment) enter() error {
 			return err
 		}
 		d.Record.CA, d.Record.CAKey = store.Server.Authority().Certificate(), key
+		d.Record.MarkKey = rand.Text()
 		d.Record.Cluster.ID, d.Record.Cluster.Founded = rand.Text(), time.Now().UTC()
 	}
 	for _, j := range d.hosts {

@@ -26,7 +26,7 @@ const (
 
 // publish puts the graphs into the store with all that an initiator would else bring to the hosts.
 func (d *detachment) publish(ctx context.Context) error {
-	press := cluster.Press{Store: d.link.Store, Kinds: d.Kinds}
+	press := cluster.Press{Store: d.link.Store, Kinds: d.Kinds, MarkKey: d.Record.MarkKey}
 	next, recipients := map[string]*manifest.Manifest{}, map[string]string{}
 	maps.Copy(next, d.Settled)
 	for host, h := range d.latest().Hosts {
