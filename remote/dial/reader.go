@@ -3,9 +3,12 @@ package dial
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"spore/remote/dial/sshconfig"
 )
 
 func (r *reader) fail(pos string, err error) {
@@ -14,21 +17,24 @@ func (r *reader) fail(pos string, err error) {
 	}
 }
 
+func isNone(v sshconfig.Value) bool { return strings.EqualFold(v.String(), "none") }
+
 // text returns the first word of a keyword, "" if it is not set.
 func (r *reader) text(key string) string {
 	v, _ := r.cfg.Get(key)
 	return v.String()
 }
 
-func (r *reader) flag(key string, unset bool) bool {
+// flag reads yes or no; the other words given mean yes too.
+func (r *reader) flag(key string, unset bool, yes ...string) bool {
 	v, ok := r.cfg.Get(key)
 	if !ok {
 		return unset
 	}
-	switch strings.ToLower(v.String()) {
-	case "yes", "true":
+	switch word := strings.ToLower(v.String()); {
+	case word == "yes", word == "true", slices.Contains(yes, word):
 		return true
-	case "no", "false":
+	case word == "no", word == "false":
 		return false
 	}
 	r.fail(v.Pos, fmt.Errorf("%s is neither yes nor no", v))
@@ -50,7 +56,7 @@ func (r *reader) number(key string, unset int) int {
 // seconds reads a time as OpenSSH writes it: 90, 90s, 1m30s, 2h, 1d, 1w.
 func (r *reader) seconds(key string, unset time.Duration) time.Duration {
 	v, ok := r.cfg.Get(key)
-	if !ok || v.String() == "none" {
+	if !ok || isNone(v) {
 		return unset
 	}
 	d, err := parseTime(v.String())
@@ -136,7 +142,7 @@ func (r *reader) path(key, s string) string {
 func (r *reader) files(key string) []string {
 	var paths []string
 	for _, v := range r.cfg.All(key) {
-		if v.String() != "none" {
+		if !isNone(v) {
 			paths = append(paths, r.path(key, v.String()))
 		}
 	}
@@ -149,7 +155,7 @@ func (r *reader) fileList(key string, unset ...string) []string {
 	if !ok {
 		return unset
 	}
-	if v.String() == "none" {
+	if isNone(v) {
 		return nil
 	}
 	var paths []string

@@ -72,7 +72,7 @@ func (s *settings) lookup() string {
 	if s.hostKeyAlias != "" {
 		return net.JoinHostPort(s.hostKeyAlias, "22")
 	}
-	return net.JoinHostPort(strings.ToLower(s.host), s.port)
+	return s.addr()
 }
 
 // A reader turns keywords into settings, keeping the first error.
@@ -93,25 +93,37 @@ func (e *environment) settings(t Target, cfg *sshconfig.Settings) (*settings, er
 	if v := r.text("hostname"); v != "" {
 		s.host = r.expand("hostname", v)
 	}
-	s.port = cmp.Or(t.Port, r.text("port"), "22")
+	if !isIPv6(s.host) { // whose zone is told apart by case
+		s.host = strings.ToLower(s.host)
+	}
+	s.port = r.port(t)
 	s.user = cmp.Or(t.User, r.text("user"), e.user)
 	short, _, _ := strings.Cut(e.hostname, ".")
 	r.tokens = map[byte]string{
 		'%': "%", 'h': s.host, 'n': t.Host, 'p': s.port, 'r': s.user,
 		'u': e.user, 'i': e.uid, 'd': e.home, 'l': e.hostname, 'L': short,
 	}
-	s.hostKeyAlias = r.text("hostkeyalias")
+	s.hostKeyAlias = strings.ToLower(r.text("hostkeyalias"))
 	r.tokens['k'] = cmp.Or(s.hostKeyAlias, t.Host)
 	r.connection(s)
 	r.authentication(s)
 	r.trust(s)
-	if _, err := strconv.ParseUint(s.port, 10, 16); err != nil && r.err == nil {
-		r.err = fmt.Errorf("port %q is not a number", s.port)
-	}
 	if r.err != nil {
 		return nil, fmt.Errorf("configure ssh for %s: %w", t.Name(), r.err)
 	}
 	return s, nil
+}
+
+func (r *reader) port(t Target) string {
+	v, ok := r.cfg.Get("port")
+	if t.Port != "" || !ok {
+		return cmp.Or(t.Port, "22")
+	}
+	n, err := strconv.ParseUint(v.String(), 10, 16)
+	if err != nil || n == 0 {
+		r.fail(v.Pos, fmt.Errorf("port %q is not a number from 1 to 65535", v))
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 func (r *reader) connection(s *settings) {
@@ -130,16 +142,16 @@ func (r *reader) connection(s *settings) {
 	s.keepaliveMax = max(1, r.number("serveralivecountmax", defaultAliveMax))
 	jump, hasJump := r.cfg.Get("proxyjump")
 	command, hasCommand := r.cfg.Get("proxycommand")
-	if hasJump && jump.String() != "none" {
+	if hasJump && !isNone(jump) {
 		r.jumps(s, jump)
-	} else if hasCommand && command.String() != "none" {
+	} else if hasCommand && !isNone(command) {
 		s.proxyCommand = r.expand("proxycommand", command.Raw)
 	}
 }
 
 func (r *reader) jumps(s *settings, v sshconfig.Value) {
 	for hop := range strings.SplitSeq(v.String(), ",") {
-		t, err := Parse(strings.TrimSpace(hop))
+		t, err := Parse(r.expand("proxyjump", strings.TrimSpace(hop)))
 		if err != nil {
 			r.fail(v.Pos, err)
 			return
@@ -180,7 +192,7 @@ func (r *reader) agentSocket() string {
 
 func (r *reader) methods() []string {
 	on := map[string]bool{
-		methodKey:         r.flag("pubkeyauthentication", true),
+		methodKey:         r.flag("pubkeyauthentication", true, "unbound", "host-bound"),
 		methodPassword:    r.flag("passwordauthentication", true),
 		methodInteractive: r.flag("kbdinteractiveauthentication", r.flag("challengeresponseauthentication", true)),
 	}
@@ -193,7 +205,7 @@ func (r *reader) methods() []string {
 
 func (r *reader) trust(s *settings) {
 	switch strings.ToLower(r.text("stricthostkeychecking")) {
-	case "no", "off", "accept-new":
+	case "no", "off", "false", "accept-new":
 		s.acceptNew = true
 	}
 	s.acceptNew = s.acceptNew || r.env.acceptNew

@@ -61,6 +61,11 @@ func TestSettings(t *testing.T) {
 		"jump":                      {"ProxyJump a@b:1,[::1]:2,ssh://c\nProxyCommand none\n", "w", &Dialer{}, "jump=a@b:1,[::1]:2,c"},
 		"jump none beats a command": {"Host w\n ProxyJump none\nHost *\n ProxyJump b\n", "w", &Dialer{}, "jump= "},
 		"command":                   {"ProxyCommand nc '%h' %p # %r\n", "root@w", &Dialer{}, "command=nc 'w' 22 # root"},
+		"jump named first":          {"ProxyJump b\nProxyCommand x\n", "w", &Dialer{}, "jump=b "},
+		"command named first":       {"ProxyCommand none\nProxyJump b\n", "w", &Dialer{}, "jump= "},
+		"jump with tokens":          {"ProxyJump %r@jump-%h\n", "root@w", &Dialer{}, "jump=root@jump-w "},
+		"capitals":                  {"HostName WEB.example\nHostKeyAlias Box\nPort 022\n", "w", &Dialer{}, "me@web.example:22 lookup=box:22"},
+		"key bound to the host":     {"PubkeyAuthentication host-bound\n", "w", &Dialer{}, "methods=publickey,password,keyboard-interactive"},
 		"no command":                {"Host w\n ProxyCommand none\nHost *\n ProxyCommand x\n", "w", &Dialer{}, "command= "},
 		"known hosts":               {"UserKnownHostsFile ~/a /b\nGlobalKnownHostsFile none\nHashKnownHosts yes\n", "w", &Dialer{}, "known=HOME/a,/b hash"},
 		"accept-new":                {"StrictHostKeyChecking accept-new\n", "w", &Dialer{}, "accept"},
@@ -128,7 +133,7 @@ func TestSettingsRefuses(t *testing.T) {
 		"ProxyCommand nc %h %\n":            "config:1: the token % is not supported",
 		"ProxyJump a,b:x\n":                 "config:1: parse host address: port",
 		"HostKeyAlgorithms nothing-known\n": "config:1: none of the algorithms",
-		"Port ssh\n":                        `port "ssh" is not a number`,
+		"Port ssh\n":                        `config:1: port "ssh" is not a number`,
 	} {
 		e, _ := environmentFor(t, config, new(Dialer))
 		_, err := e.resolve(Target{Host: "w"})

@@ -46,7 +46,7 @@ func trustWarnings(cfg *sshconfig.Settings) []string {
 		return nil
 	}
 	switch strings.ToLower(strict.String()) {
-	case "no", "off":
+	case "no", "off", "false":
 	default:
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // maxDepth is how deep files may include each other, as in OpenSSH.
@@ -23,7 +24,7 @@ type Source struct {
 	Path     string
 	Dir      string // where a relative Include starts
 	Optional bool   // a missing file counts as an empty one
-	Private  bool   // refuse a file that others could write, for it can name commands to run
+	Private  bool   // refuse a file that others could write, for it can name commands to run; holds for included ones anyway
 }
 
 // A Config is what the files say, in order of precedence.
@@ -121,20 +122,41 @@ func (c *Config) include(from Source, v Value, depth int) ([]*file, error) {
 			return nil, fmt.Errorf("include %s: %w", pattern, err)
 		}
 		for _, p := range paths {
-			f, err := c.load(Source{Path: p, Dir: from.Dir, Private: from.Private}, depth+1)
-			if err != nil {
-				return nil, err
+			if hidden(pattern, p) {
+				continue
 			}
-			files = append(files, f)
+			f, err := c.load(Source{Path: p, Dir: from.Dir, Private: true}, depth+1)
+			switch {
+			case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EISDIR):
+			case err != nil:
+				return nil, err
+			default:
+				files = append(files, f)
+			}
 		}
 	}
 	return files, nil
+}
+
+// hidden reports whether path, which pattern matches, has a leading dot that pattern does not
+// spell out, as what editors leave beside a file.
+func hidden(pattern, path string) bool {
+	names := strings.Split(path, "/")
+	for i, p := range strings.Split(pattern, "/") {
+		if strings.HasPrefix(names[i], ".") && !strings.HasPrefix(p, ".") {
+			return true
+		}
+	}
+	return false
 }
 
 func checkPrivate(path string) error {
 	fi, err := os.Stat(path)
 	if err != nil {
 		return err
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Getuid() {
+		return fmt.Errorf("%s belongs to another user: run chown on it", path)
 	}
 	if fi.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s may be written by others: run chmod go-w on it", path)
@@ -164,7 +186,7 @@ func parseLine(s string) (line, error) {
 	if len(args) == 0 {
 		return line{}, fmt.Errorf("%s has no value", key)
 	}
-	return line{key: strings.ToLower(key), value: Value{Args: args, Raw: rest}}, nil
+	return line{key: strings.ToLower(key), value: Value{Args: args, Raw: strings.TrimLeft(rest, " \t=")}}, nil
 }
 
 // words splits s at blanks. Quotes of either kind hold a word together, a backslash escapes a

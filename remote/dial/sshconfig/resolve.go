@@ -38,8 +38,8 @@ func (s *Settings) Skipped() []string { return s.skipped }
 // cumulative keywords add up; of all others the first value wins.
 var cumulative = []string{"identityfile", "certificatefile"}
 
-// Resolve evaluates the configuration for one host. As in OpenSSH, "Match final" blocks are
-// evaluated in a second pass, when all else is known.
+// Resolve evaluates the configuration for one host. As in OpenSSH, "Match final" asks for a
+// second pass when all else is known, in which Host means the name that HostName gave.
 func (c *Config) Resolve(q Query) *Settings {
 	r := resolver{query: q, settings: &Settings{values: make(map[string][]Value)}}
 	r.pass(c)
@@ -58,44 +58,68 @@ type resolver struct {
 
 func (r *resolver) pass(c *Config) {
 	for _, f := range c.files {
-		r.file(f)
+		r.file(f, true)
 	}
 }
 
-// file applies the lines of f that hold. A block ends with the file it is in.
-func (r *resolver) file(f *file) {
-	active := true
+// file applies the lines of f that hold. A block ends with the file it is in. One that is included
+// where nothing holds is read all the same, for a "Match final" counts wherever it stands.
+func (r *resolver) file(f *file, holds bool) {
+	active := holds
 	for _, l := range f.lines {
-		switch {
-		case l.key == "host":
-			active = matchPatterns(l.value.Args, r.query.Host)
-		case l.key == "match":
-			active = r.match(l.value)
-		case !active:
-		case l.key == "include":
+		switch l.key {
+		case "host":
+			active = holds && matchPatterns(l.value.Args, r.host())
+		case "match":
+			ok, unknown := r.match(l.value)
+			active = holds && ok
+			if holds && unknown != "" {
+				r.skip(l.value, unknown)
+			}
+		case "include":
 			for _, inc := range l.included {
-				r.file(inc)
+				r.file(inc, active)
 			}
 		default:
-			r.set(l.key, l.value)
+			if active {
+				r.set(l.key, l.value)
+			}
 		}
 	}
 }
 
 func (r *resolver) set(key string, v Value) {
 	have := r.settings.values[key]
-	if len(have) > 0 && !slices.Contains(cumulative, key) {
+	switch {
+	case slices.Contains(cumulative, key):
+		if slices.ContainsFunc(have, func(h Value) bool { return h.String() == v.String() }) {
+			return
+		}
+	case len(have) > 0 || r.final && key == "hostname": // which is settled by then
 		return
-	}
-	if slices.ContainsFunc(have, func(h Value) bool { return h.Raw == v.Raw }) {
+	case r.otherProxy(key):
 		return
 	}
 	r.settings.values[key] = append(have, v)
 }
 
-// match evaluates the criteria of a Match line; all must hold.
-func (r *resolver) match(v Value) bool {
-	holds := true
+// otherProxy reports whether key says how to get there when something else has said so before.
+func (r *resolver) otherProxy(key string) bool {
+	switch key {
+	case "proxyjump":
+		_, ok := r.settings.Get("proxycommand")
+		return ok
+	case "proxycommand":
+		jump, ok := r.settings.Get("proxyjump")
+		return ok && !strings.EqualFold(jump.String(), "none")
+	}
+	return false
+}
+
+// match evaluates the criteria of a Match line; all must hold. unknown names the one, if any, that
+// is not evaluated here and that it comes down to.
+func (r *resolver) match(v Value) (holds bool, unknown string) {
+	holds = true
 	for args := v.Args; len(args) > 0; {
 		word, negated := strings.CutPrefix(args[0], "!")
 		name, arg, hasArg := strings.Cut(word, "=")
@@ -107,23 +131,22 @@ func (r *resolver) match(v Value) bool {
 		case "final":
 			r.wantFinal = true
 			ok = r.final
-		case "canonical":
-			ok = false // names are never canonicalized here
+		case "canonical": // names are never canonicalized here
+			ok = r.final
 		default:
 			if !hasArg && len(args) > 0 {
 				arg, args = args[0], args[1:]
 			}
 			known := false
-			if ok, known = r.criterion(name, arg); !known {
-				if holds {
-					r.skip(v, name)
-				}
-				return false
+			if ok, known = r.criterion(name, arg); !known && holds {
+				return false, name
+			} else if !known {
+				return false, ""
 			}
 		}
 		holds = holds && ok != negated
 	}
-	return holds
+	return holds, ""
 }
 
 func (r *resolver) criterion(name, arg string) (ok, known bool) {
@@ -146,6 +169,14 @@ func (r *resolver) skip(v Value, criterion string) {
 	if !slices.Contains(r.settings.skipped, text) {
 		r.settings.skipped = append(r.settings.skipped, text)
 	}
+}
+
+// host is what a Host line is compared with.
+func (r *resolver) host() string {
+	if r.final {
+		return strings.ToLower(r.hostName())
+	}
+	return r.query.Host
 }
 
 // hostName is the name as far as it has been resolved.

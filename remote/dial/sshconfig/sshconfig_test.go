@@ -1,6 +1,7 @@
 package sshconfig_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,10 @@ func TestResolve(t *testing.T) {
 			"Match final all\n Port 1\n User f\nHost *\n Port 2\n",
 			sshconfig.Query{Host: "w"}, map[string]string{"port": "2", "user": "f"},
 		},
+		"match final sees HostName in Host lines": {
+			"Host real\n Port 1\nHost w\n HostName REAL\nMatch final\n HostName late\n",
+			sshconfig.Query{Host: "w"}, map[string]string{"port": "1", "hostname": "REAL"},
+		},
 		"match with equals": {
 			"Match host=w,x user=me\n Port 1\n",
 			sshconfig.Query{Host: "w", LocalUser: "me"}, map[string]string{"port": "1"},
@@ -140,6 +145,10 @@ func TestInclude(t *testing.T) {
 	write(t, filepath.Join(dir, "conf.d", "a.conf"), "Port 1\nHost nobody\n  User inner\n")
 	write(t, filepath.Join(dir, "conf.d", "b.conf"), "Port 2\n")
 	write(t, filepath.Join(home, "extra"), "HostName extra\n")
+	write(t, filepath.Join(dir, "conf.d", ".a.conf"), "what an editor left")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "conf.d", "dir.conf"), 0o700), os.Symlink("nowhere", filepath.Join(dir, "conf.d", "broken.conf"))); err != nil {
+		t.Fatal(err)
+	}
 	c, err := sshconfig.Load(home, sshconfig.Source{Path: filepath.Join(dir, "config"), Dir: dir, Private: true})
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +189,19 @@ func TestLoadRefuses(t *testing.T) {
 	}
 	if _, err := sshconfig.Load(home, sshconfig.Source{Path: path, Private: true}); err == nil || !strings.Contains(err.Error(), "chmod go-w") {
 		t.Errorf("a file that others may write: error %v", err)
+	}
+	including := filepath.Join(home, "including")
+	write(t, including, "Include "+path+"\n")
+	if _, err := sshconfig.Load(home, sshconfig.Source{Path: including}); err == nil || !strings.Contains(err.Error(), "chmod go-w") {
+		t.Errorf("an included file that others may write: error %v", err)
+	}
+	if os.Getuid() == 0 {
+		if err := errors.Join(os.Chmod(path, 0o600), os.Chown(path, 65534, -1)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sshconfig.Load(home, sshconfig.Source{Path: path, Private: true}); err == nil || !strings.Contains(err.Error(), "another user") {
+			t.Errorf("a file of another user: error %v", err)
+		}
 	}
 	if _, err := sshconfig.Load(home, sshconfig.Source{Path: filepath.Join(home, "none")}); err == nil {
 		t.Error("a missing file is no error")
