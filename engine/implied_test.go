@@ -27,6 +27,8 @@ func TestImply(t *testing.T) {
 		{"a name that only begins alike is no directory", "/ab/f /a/", "", ""},
 		{"what is written stays", "/a/ /a/f", "/a/>/a/f!", "/a/>/a/f!"},
 		{"what is written the other way round wins", "/a/ /a/f /x", "/a/f>/x /x>/a/", "/a/f>/x /x>/a/"},
+		{"circles through two directories are seen", "/a/ /b/ /a/f /b/g", "/a/f>/b/ /b/g>/a/", "/a/>/a/f /a/f>/b/ /b/g>/a/"},
+		{"what has no absolute path lies nowhere", "f d/ d/f /a/", "", "d/>d/f"},
 		{"an order that follows already is not written again", "/a/ /x /a/f", "/a/>/x /x>/a/f", "/a/>/x /x>/a/f"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -47,19 +47,27 @@ func (g *Graph[K, V, E]) Connect(from, to K, e E) bool {
 	if !g.Has(from) || !g.Has(to) {
 		return false
 	}
-	g.out[from] = put(g.out[from], to, e)
-	g.in[to] = put(g.in[to], from, e)
+	if !g.connected(from, to) {
+		g.out[from] = append(g.out[from], Arc[K, E]{to, e})
+		g.in[to] = append(g.in[to], Arc[K, E]{from, e})
+		return true
+	}
+	g.out[from][find(g.out[from], to)].Edge = e
+	g.in[to][find(g.in[to], from)].Edge = e
 	return true
 }
 
-func put[K comparable, E any](arcs []Arc[K, E], key K, e E) []Arc[K, E] {
-	for i := range arcs {
-		if arcs[i].Key == key {
-			arcs[i].Edge = e
-			return arcs
-		}
+// connected looks where there is less to look at: one vertex may have thousands of edges.
+func (g *Graph[K, V, E]) connected(from, to K) bool {
+	if len(g.in[to]) < len(g.out[from]) {
+		return find(g.in[to], from) >= 0
 	}
-	return append(arcs, Arc[K, E]{key, e})
+	return find(g.out[from], to) >= 0
+}
+
+// find returns where the arc to key is, or -1.
+func find[K comparable, E any](arcs []Arc[K, E], key K) int {
+	return slices.IndexFunc(arcs, func(a Arc[K, E]) bool { return a.Key == key })
 }
 
 // Len is the number of vertices.

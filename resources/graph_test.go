@@ -3,6 +3,7 @@ package resources_test
 import (
 	"log/slog"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,17 @@ func TestGraphFilesReachTheSpecs(t *testing.T) {
 	for id, spec := range want {
 		if got := g.Vertex(id).Spec; !reflect.DeepEqual(got, spec) {
 			t.Errorf("%v is\n\t%#v, want\n\t%#v", id, got, spec)
+		}
+	}
+}
+
+func TestAFileWithoutAnAbsolutePathIsAMistake(t *testing.T) {
+	hub := fswatch.New(slog.New(slog.DiscardHandler))
+	defer hub.Close()
+	for _, text := range []string{"{name: motd}", "{name: motd, path: etc/motd}", "{name: motd, path: ./}", "{name: a, basename: b}"} {
+		_, err := manifest.Parse("graph.yaml", []byte("resources: {file: ["+text+"]}"), manifest.Options{Kinds: resources.Kinds(hub)})
+		if err == nil || !strings.Contains(err.Error(), "absolute") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
