@@ -24,6 +24,10 @@ const (
 	dataName = "data" // the directory that is etcd's
 )
 
+// logLength is how many of the last writes a member keeps in memory, for those who missed them, and
+// reads again when it starts: by default thousands, of 1 MiB each if a host so wishes.
+const logLength = 500
+
 // smallSegments makes etcd's log grow by 4 MiB at a time, and not 64: a store is often empty.
 var smallSegments = sync.OnceFunc(func() { wal.SegmentSizeBytes = 4 << 20 })
 
@@ -53,6 +57,7 @@ func newConfig(dir string, a *Authority, n *node, logger *zap.Logger) (*embed.Co
 	smallSegments()
 	c := embed.NewConfig()
 	c.Dir = filepath.Join(dir, dataName)
+	c.SnapshotCount, c.SnapshotCatchUpEntries = logLength, logLength
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, "10m"
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -126,6 +127,10 @@ func passes(err error) bool {
 	}
 	// Somebody's rights were changed between this request's arrival and its turn.
 	if errors.Is(err, rpctypes.ErrAuthOldRevision) {
+		return true
+	}
+	// The store ended a stream before it could have the request. Why, only the next try can tell.
+	if errors.Is(err, io.EOF) {
 		return true
 	}
 	var etcd rpctypes.EtcdError

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A latest holds the last of a series of values, for a test to wait for the one it wants.
 type latest[T any] struct {
@@ -158,6 +158,23 @@ func dial(t *testing.T, o Options) *Client {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// again makes a call until it succeeds.
+func again(t *testing.T, call func() error) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		err := call()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatal(err)
+		case <-time.After(retryPause):
+		}
+	}
 }
 
 // background runs f until the test ends and fails the test if f fails.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,7 +46,8 @@ var errDenied = rpctypes.ErrGRPCPermissionDenied
 
 // A guard is that of one member.
 type guard struct {
-	server atomic.Pointer[etcdserver.EtcdServer] // once it has started
+	server  atomic.Pointer[etcdserver.EtcdServer] // once it has started
+	budgets sync.Map                              // *budget by user
 }
 
 // call guards calls that have one answer.
@@ -58,6 +60,13 @@ func (g *guard) call(ctx context.Context, req any, info *grpc.UnaryServerInfo, h
 		return nil, errDenied
 	}
 	if err := g.admits(ctx, user); err != nil {
+		return nil, err
+	}
+	b, ok := g.budgets.Load(user)
+	if !ok {
+		b, _ = g.budgets.LoadOrStore(user, newBudget())
+	}
+	if err := b.(*budget).spend(ctx, g.server.Load(), user, req); err != nil {
 		return nil, err
 	}
 	return handler(ctx, req)
@@ -175,31 +184,39 @@ func userOf(ctx context.Context) string {
 // mayLease reports whether all leases that a request names are the user's own, and has a lease that
 // it asks for become that.
 func mayLease(user string, req any) bool {
-	switch r := req.(type) {
-	case *etcdserverpb.LeaseGrantRequest:
-		r.ID = newLease(user)
-	case *etcdserverpb.LeaseRevokeRequest:
-		return ownLease(user, r.ID)
-	case *etcdserverpb.LeaseKeepAliveRequest:
-		return ownLease(user, r.ID)
-	case *etcdserverpb.PutRequest:
-		return r.Lease == 0 || ownLease(user, r.Lease)
-	case *etcdserverpb.TxnRequest:
-		return mayLeaseAll(user, r.Success) && mayLeaseAll(user, r.Failure)
-	}
-	return true
+	may := true
+	each(req, func(r any) {
+		switch r := r.(type) {
+		case *etcdserverpb.LeaseGrantRequest:
+			r.ID = newLease(user)
+		case *etcdserverpb.LeaseRevokeRequest:
+			may = may && ownLease(user, r.ID)
+		case *etcdserverpb.LeaseKeepAliveRequest:
+			may = may && ownLease(user, r.ID)
+		case *etcdserverpb.PutRequest:
+			may = may && (r.Lease == 0 || ownLease(user, r.Lease))
+		}
+	})
+	return may
 }
 
-func mayLeaseAll(user string, ops []*etcdserverpb.RequestOp) bool {
-	for _, op := range ops {
-		if put := op.GetRequestPut(); put != nil && !mayLease(user, put) {
-			return false
-		}
-		if txn := op.GetRequestTxn(); txn != nil && !mayLease(user, txn) {
-			return false
+// each calls f with req or, if that is a transaction, with all that it might do, either way.
+func each(req any, f func(req any)) {
+	txn, ok := req.(*etcdserverpb.TxnRequest)
+	if !ok {
+		f(req)
+		return
+	}
+	for _, op := range slices.Concat(txn.Success, txn.Failure) {
+		switch op := op.GetRequest().(type) {
+		case *etcdserverpb.RequestOp_RequestPut:
+			f(op.RequestPut)
+		case *etcdserverpb.RequestOp_RequestDeleteRange:
+			f(op.RequestDeleteRange)
+		case *etcdserverpb.RequestOp_RequestTxn:
+			each(op.RequestTxn, f)
 		}
 	}
-	return true
 }
 
 // leaseBits are the lower bits of a lease's number, which are random.

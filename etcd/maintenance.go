@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -20,6 +23,16 @@ type MemberStatus struct {
 	Learner    bool
 	Revision   int64
 	Errors     []string
+}
+
+// Full says that the store takes no writes, for it has come to its quota.
+func (s MemberStatus) Full() bool { return s.alarm(etcdserverpb.AlarmType_NOSPACE) }
+
+// Corrupt says that the members do not hold the same.
+func (s MemberStatus) Corrupt() bool { return s.alarm(etcdserverpb.AlarmType_CORRUPT) }
+
+func (s MemberStatus) alarm(t etcdserverpb.AlarmType) bool {
+	return slices.ContainsFunc(s.Errors, func(e string) bool { return strings.Contains(e, t.String()) })
 }
 
 const (

@@ -91,7 +91,7 @@ func TestDisarm(t *testing.T) {
 	if _, err := s.embedded.Server.Alarm(inside, raise); err != nil {
 		t.Fatal(err)
 	}
-	if status, err := store.Status(t.Context(), s.Endpoint()); err != nil || len(status.Errors) == 0 {
+	if status, err := store.Status(t.Context(), s.Endpoint()); err != nil || !status.Full() || status.Corrupt() {
 		t.Errorf("the alarm is not told: %+v, %v", status, err)
 	}
 	if _, err := s.root.Put(t.Context(), "/k", "v"); err == nil {

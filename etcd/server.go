@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -53,7 +54,9 @@ func (s *Server) start(ctx context.Context, o ServerOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.node.start(ctx, config, func() {}); err != nil {
+	gone := make(chan struct{})
+	if err := s.node.start(ctx, config, func() { close(gone) }); err != nil {
+		s.abandon(gone)
 		return err
 	}
 	if err := s.ready(ctx); err != nil {
@@ -64,6 +67,16 @@ func (s *Server) start(ctx context.Context, o ServerOptions) (err error) {
 		return err
 	}
 	return s.enableAuth(ctx, o.Log)
+}
+
+// abandon waits until an etcd that is not wanted any more has let go of its directory: it makes anew
+// what the caller takes away too early.
+func (s *Server) abandon(gone <-chan struct{}) {
+	select {
+	case <-gone:
+	case <-s.done: // it failed for good, and never lets go
+	case <-time.After(closeTimeout):
+	}
 }
 
 // watch ends the server when etcd has ended by itself.

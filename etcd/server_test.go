@@ -121,6 +121,24 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 }
 
+// A start that is given up has let go of the directory when it returns: it would make anew what is
+// taken away then.
+func TestStartGivenUpLeavesNothing(t *testing.T) {
+	dir := shortDir(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if s, err := Start(ctx, ServerOptions{Dir: dir, Log: discard(), NoSync: true}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("started %v, %v", s, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	startServer(t) // as long as the other would take
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its directory is there again: %v", err)
+	}
+}
+
 // goroutines returns the stacks of all goroutines, without numbers.
 func goroutines() []string {
 	var b bytes.Buffer

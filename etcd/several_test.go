@@ -142,18 +142,14 @@ func join(t *testing.T, admin *clientv3.Client, o MemberOptions) *Serving {
 		}
 	}
 	s := startMember(t, o) // which may not be ready for the first seconds in which it votes
-	must(t, func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
-		for {
-			promoted, err := admin.MemberPromote(ctx, added.Member.ID)
-			if !errors.Is(err, rpctypes.ErrMemberLearnerNotReady) {
-				return promoted, err
-			}
-			select {
-			case <-ctx.Done():
-				return nil, err
-			case <-time.After(retryPause):
-			}
+	again(t, func() error {
+		_, err := call(t.Context(), func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
+			return admin.MemberPromote(ctx, added.Member.ID)
+		})
+		if errors.Is(err, rpctypes.ErrMemberNotLearner) { // the last try did it
+			return nil
 		}
+		return err
 	})
 	if s.ID() != added.Member.ID {
 		t.Errorf("%s has ID %x, was given %x", o.Name, s.ID(), added.Member.ID)

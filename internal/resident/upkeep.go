@@ -2,6 +2,7 @@ package resident
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,12 +53,15 @@ func (u *upkeep) look(ctx context.Context) error {
 	if own.Learner {
 		return nil // it has yet to get what there is
 	}
-	if err := u.snapshots.keep(ctx, u.Now(), own.Size); err != nil {
-		return err
+	err = u.snapshots.keep(ctx, u.Now(), own.Size)
+	if own.ID == own.Leader { // also where there is no room for a snapshot: it makes room
+		err = errors.Join(err, u.lead(ctx))
 	}
-	if own.ID != own.Leader {
-		return nil
-	}
+	return err
+}
+
+// lead does what is for one member to do for all.
+func (u *upkeep) lead(ctx context.Context) error {
 	if now := u.Now(); now.Sub(u.swept).Abs() >= sweepAfter {
 		if err := u.store.Sweep(ctx); err != nil {
 			return err
@@ -79,7 +83,7 @@ func (u *upkeep) defragment(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if s := all[m.ID]; s.Size < worthwhile || s.InUse > s.Size/2 {
+		if !wasteful(all[m.ID]) {
 			continue
 		}
 		if err := u.store.Defragment(ctx, m.Client); err != nil {
@@ -90,12 +94,23 @@ func (u *upkeep) defragment(ctx context.Context) error {
 	return nil
 }
 
+// wasteful says that a member is worth defragmenting.
+func wasteful(s etcd.MemberStatus) bool {
+	if s.Full() { // any room will do, or it never takes a write again
+		return s.InUse < s.Size/10*9
+	}
+	return s.Size >= worthwhile && s.InUse <= s.Size/2
+}
+
+// well says that a member can be defragmented. One that is full can: this is the cure.
+func well(s etcd.MemberStatus) bool { return s.Leader != 0 && !s.Corrupt() }
+
 // healthy asks all members how they stand. It is an error if one of them is not well.
 func (u *upkeep) healthy(ctx context.Context, members []etcd.Member) (map[uint64]etcd.MemberStatus, error) {
 	all := make(map[uint64]etcd.MemberStatus, len(members))
 	for _, m := range members {
 		s, err := u.store.Status(ctx, m.Client)
-		if err == nil && (len(s.Errors) > 0 || s.Leader == 0) {
+		if err == nil && !well(s) {
 			err = fmt.Errorf("member %s is not well: %q", m.Host, s.Errors)
 		}
 		if err != nil {

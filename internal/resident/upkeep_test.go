@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"spore/etcd"
 )
 
 func newSnapshots(t *testing.T) (s snapshots, taken *int) {
@@ -106,5 +108,26 @@ func TestSnapshotsAfterTheClockWentBack(t *testing.T) {
 func TestFreeBytes(t *testing.T) {
 	if n, err := freeBytes(t.TempDir()); err != nil || n <= 0 {
 		t.Errorf("got %d, %v", n, err)
+	}
+}
+
+// A store that has come to its quota says that it is not well until it has been defragmented.
+func TestAFullStoreIsDefragmented(t *testing.T) {
+	const alarm = "memberID:1 alarm:NOSPACE "
+	for name, test := range map[string]struct {
+		status etcd.MemberStatus
+		want   bool
+	}{
+		"small":           {etcd.MemberStatus{Leader: 1, Size: worthwhile - 1}, false},
+		"half empty":      {etcd.MemberStatus{Leader: 1, Size: 2 * worthwhile, InUse: worthwhile}, true},
+		"used":            {etcd.MemberStatus{Leader: 1, Size: 2 * worthwhile, InUse: worthwhile + 1}, false},
+		"full, half used": {etcd.MemberStatus{Leader: 1, Size: 100, InUse: 80, Errors: []string{alarm}}, true},
+		"full of use":     {etcd.MemberStatus{Leader: 1, Size: 100, InUse: 95, Errors: []string{alarm}}, false},
+		"without leader":  {etcd.MemberStatus{Size: worthwhile, Errors: []string{"etcdserver: no leader"}}, false},
+		"corrupt":         {etcd.MemberStatus{Leader: 1, Size: worthwhile, Errors: []string{alarm, "alarm:CORRUPT "}}, false},
+	} {
+		if got := well(test.status) && wasteful(test.status); got != test.want {
+			t.Errorf("%s: defragmented is %v, want %v", name, got, test.want)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"spore/etcd"
@@ -101,10 +100,7 @@ func (m *memory) seat(member etcd.Member, status *etcd.MemberStatus, voting bool
 		s.answers = status.Leader != 0
 		s.Client = clientURL(member)
 		s.size = status.Size
-		for _, e := range status.Errors {
-			s.full = s.full || strings.Contains(e, "NOSPACE")
-			s.corrupt = s.corrupt || strings.Contains(e, "CORRUPT")
-		}
+		s.full, s.corrupt = status.Full(), status.Corrupt()
 	}
 	s.silent = since(m.silent, member.ID, !s.answers, m.elapsed)
 	return s
