@@ -5,22 +5,22 @@ import (
 	"strings"
 	"time"
 
-	"github.com/skeema/knownhosts"
 	gossh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"spore/internal/lab"
 )
 
 // passwordLogin logs in with a password alone and returns the user's name as the host has it.
 func passwordLogin(l *lab.Lab, h *lab.Host, user, password string) (string, error) {
-	known, err := knownhosts.NewDB(l.KnownHosts)
+	known, err := knownhosts.New(l.KnownHosts)
 	if err != nil {
 		return "", err
 	}
 	addr := net.JoinHostPort(h.Addr.String(), "22")
 	client, err := gossh.Dial("tcp", addr, &gossh.ClientConfig{
 		User: user, Auth: []gossh.AuthMethod{gossh.Password(password)}, Timeout: 20 * time.Second,
-		HostKeyCallback: known.HostKeyCallback(), HostKeyAlgorithms: known.HostKeyAlgorithms(addr),
+		HostKeyCallback: known, HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 	})
 	if err != nil {
 		return "", err

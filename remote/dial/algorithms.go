@@ -16,7 +16,9 @@ func (r *reader) algorithms(s *settings) {
 	s.kexAlgos = r.algorithmList("kexalgorithms", known.KeyExchanges, weak.KeyExchanges)
 	s.ciphers = r.algorithmList("ciphers", known.Ciphers, weak.Ciphers)
 	s.macs = r.algorithmList("macs", known.MACs, weak.MACs)
-	s.caAlgos = r.algorithmList("casignaturealgorithms", known.PublicKeyAuths, weak.PublicKeyAuths)
+	if s.caAlgos = r.algorithmList("casignaturealgorithms", known.PublicKeyAuths, weak.PublicKeyAuths); s.caAlgos == nil {
+		s.caAlgos = known.PublicKeyAuths
+	}
 	key := "pubkeyacceptedalgorithms"
 	if _, ok := r.cfg.Get(key); !ok {
 		key = "pubkeyacceptedkeytypes" // its name before OpenSSH 8.5
@@ -93,11 +95,7 @@ func (s *settings) signatures(key ssh.PublicKey) []string {
 	if isCertificate(key.Type()) {
 		suffix = "-cert-v01@openssh.com"
 	}
-	candidates := []string{plainKey(key).Type()}
-	if candidates[0] == ssh.KeyAlgoRSA {
-		candidates = []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256, ssh.KeyAlgoRSA}
-	}
-	return slices.DeleteFunc(candidates, func(a string) bool {
+	return slices.DeleteFunc(signatureAlgorithms(plainKey(key)), func(a string) bool {
 		name := a
 		if suffix != "" {
 			name = strings.TrimSuffix(a, "@openssh.com") + suffix

@@ -8,8 +8,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,6 +198,29 @@ func TestOldEncryptedKey(t *testing.T) {
 }
 
 // Two keys behind one passphrase: it is asked for once.
+// A wrong passphrase that happens to leave the padding whole is a wrong passphrase.
+func TestOldEncryptedKeyAndLuck(t *testing.T) {
+	u := newUser(t)
+	key := u.oldSealedKey("id_ed25519", "open sesame")
+	s := start(t, sshtest.Options{AuthorizedKeys: keys(key)})
+	u.trust(s)
+	block, _ := pem.Decode([]byte(u.read("id_ed25519")))
+	wrong := ""
+	for i := 0; ; i++ {
+		wrong = fmt.Sprint("wrong ", i)
+		//lint:ignore SA1019 such keys still lie about in people's homes
+		if _, err := x509.DecryptPEMBlock(block, []byte(wrong)); err == nil {
+			break
+		}
+	}
+	p := inTurn(wrong, "open sesame")
+	u.dialer.Prompt = p
+	u.mustDial("me@" + s.Addr())
+	if n := len(p.questions()); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
+}
+
 func TestPassphraseServesOtherKeys(t *testing.T) {
 	u := newUser(t)
 	first := start(t, sshtest.Options{AuthorizedKeys: keys(u.sealedKey("id_ed25519", "pw"))})

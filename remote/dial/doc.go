@@ -4,8 +4,8 @@
 //
 // # Honoured
 //
-// These keywords of ssh_config(5) act as OpenSSH has them, with Host, Match (all, final, host,
-// originalhost, user, localuser) and Include:
+// These keywords of ssh_config(5) act as OpenSSH has them, with Host, Match (all, canonical, final,
+// host, originalhost, user, localuser) and Include:
 //
 //	AddressFamily, BatchMode, CASignatureAlgorithms, CertificateFile, Ciphers,
 //	ConnectTimeout, GlobalKnownHostsFile, HashKnownHosts, HostKeyAlgorithms, HostKeyAlias,
@@ -13,7 +13,7 @@
 //	(ChallengeResponseAuthentication), KexAlgorithms, MACs, NumberOfPasswordPrompts,
 //	PasswordAuthentication, Port, PreferredAuthentications, ProxyCommand, ProxyJump,
 //	PubkeyAcceptedAlgorithms (PubkeyAcceptedKeyTypes), PubkeyAuthentication,
-//	RequiredRSASize, ServerAliveCountMax, ServerAliveInterval, StrictHostKeyChecking, User,
+//	RequiredRSASize, RevokedHostKeys, ServerAliveCountMax, ServerAliveInterval, StrictHostKeyChecking, User,
 //	UserKnownHostsFile
 //
 // They differ from OpenSSH in this:
@@ -25,12 +25,14 @@
 //   - PreferredAuthentications: password goes ahead of keyboard-interactive by default.
 //   - ProxyJump: hosts behind one jump host share a connection to it.
 //   - The tokens are %% %h %n %p %r %u %i %d %k %l %L; a line with another is an error.
-//   - A known_hosts line such as [10.0.0.*]:* , with a pattern for its port, matches nothing.
+//   - RevokedHostKeys: a list of keys, one a line; OpenSSH's binary format is refused.
+//   - A host that is known by one type of key and shows another is taken for one whose key has
+//     changed.
 //
 // # Not honoured, with a warning that names file and line
 //
 //	BindAddress, BindInterface, CanonicalizeHostname, CheckHostIP, HostbasedAuthentication,
-//	KnownHostsCommand, PKCS11Provider, ProxyUseFdpass, RevokedHostKeys, VerifyHostKeyDNS,
+//	KnownHostsCommand, PKCS11Provider, ProxyUseFdpass, VerifyHostKeyDNS,
 //	Match by exec, localnetwork, tagged and others (the block is left out)
 //
 // # Not honoured, in silence

@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"spore/internal/sshtest"
 	"spore/remote/dial"
@@ -160,9 +159,16 @@ func TestHostKeyRemembersWhatItAccepted(t *testing.T) {
 
 func TestHostKeyIsKnown(t *testing.T) {
 	for name, line := range map[string]func(s *sshtest.Server, key string) string{
-		"hashed":       func(s *sshtest.Server, key string) string { return xknownhosts.HashHostname(bracketed(s)) + " " + key },
-		"among others": func(s *sshtest.Server, key string) string { return "x,y," + bracketed(s) + ",z " + key },
-		"wildcard":     func(_ *sshtest.Server, key string) string { return "127.0.* " + key },
+		"hashed":                       func(s *sshtest.Server, key string) string { return knownhosts.HashHostname(bracketed(s)) + " " + key },
+		"among others":                 func(s *sshtest.Server, key string) string { return "x,y," + bracketed(s) + ",z " + key },
+		"pattern for its port":         func(_ *sshtest.Server, key string) string { return "[127.0.0.*]:* " + key },
+		"on the standard port":         func(_ *sshtest.Server, key string) string { return "127.0.0.1 " + key },
+		"hashed, on the standard port": func(_ *sshtest.Server, key string) string { return knownhosts.HashHostname("127.0.0.1") + " " + key },
+		"among refusals": func(s *sshtest.Server, key string) string {
+			_, other := newPrivate(t)
+			return "!" + bracketed(s) + ",* " + authorizedLine(other.PublicKey()) + "*,!db " + key
+		},
+		"wildcard": func(_ *sshtest.Server, key string) string { return "127.0.* " + key },
 		"after nonsense": func(s *sshtest.Server, key string) string {
 			return "old 1024 35 1234\n@what x " + key + "\n" + bracketed(s) + " " + key
 		},
@@ -207,6 +213,35 @@ func TestHostKeyRevoked(t *testing.T) {
 	}
 }
 
+// A key that is revoked, by a file or as the authority of a certificate, is refused however well
+// it is known; while the list cannot be read, so is every other.
+func TestRevokedHostKeys(t *testing.T) {
+	u, s := trusting(t, sshtest.Options{})
+	u.trust(s)
+	_, other := newPrivate(t)
+	path := u.write("revoked", "# gone\n"+authorizedLine(other.PublicKey()))
+	u.write("config", "RevokedHostKeys "+path+"\nIdentityFile ~/.ssh/id_ed25519\n")
+	u.mustDial("me@" + s.Addr())
+	for text, want := range map[string]string{
+		"# gone\n\n" + authorizedLine(s.HostKey()): path + ":3 marks as revoked",
+		"SSHKRL\n\x00":           "binary format",
+		"ssh-ed25519 nonsense\n": path + ":1",
+	} {
+		u.write("revoked", text)
+		v := u.again()
+		v.dialer.AcceptNew = true
+		if _, err := v.dial("me@" + s.Addr()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.again().dial("me@" + s.Addr()); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("without the list: error %v", err)
+	}
+}
+
 func TestHostCertificates(t *testing.T) {
 	_, ca := newPrivate(t)
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -218,12 +253,15 @@ func TestHostCertificates(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := time.Now().Add(time.Hour)
-	serve := func(t *testing.T, until time.Time, principals ...string) (*user, *sshtest.Server) {
-		cert, err := ssh.NewCertSigner(certify(t, ca, plain.PublicKey(), ssh.HostCert, until, principals...), plain)
+	show := func(t *testing.T, cert *ssh.Certificate) (*user, *sshtest.Server) {
+		signer, err := ssh.NewCertSigner(cert, plain)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return trusting(t, sshtest.Options{HostKeys: []ssh.Signer{cert, plain}})
+		return trusting(t, sshtest.Options{HostKeys: []ssh.Signer{signer, plain}})
+	}
+	serve := func(t *testing.T, until time.Time, principals ...string) (*user, *sshtest.Server) {
+		return show(t, certify(t, ca, plain.PublicKey(), ssh.HostCert, until, principals...))
 	}
 	authority := "@cert-authority 127.0.0.* " + authorizedLine(ca.PublicKey())
 	t.Run("signed", func(t *testing.T) {
@@ -250,6 +288,44 @@ func TestHostCertificates(t *testing.T) {
 		u.dialer.AcceptNew = true
 		_, err := u.dial("me@" + s.Addr())
 		wantError[*dial.HostKeyError](t, err, false, "expired")
+	})
+	t.Run("for a pattern of hosts", func(t *testing.T) {
+		u, s := serve(t, later, "elsewhere", "127.0.*.1")
+		u.write("known_hosts", authority)
+		u.mustDial("me@" + s.Addr())
+	})
+	t.Run("for the alias", func(t *testing.T) {
+		u, s := serve(t, later, "box")
+		u.write("known_hosts", "@cert-authority box "+authorizedLine(ca.PublicKey()))
+		u.write("config", "HostKeyAlias BOX\n")
+		u.mustDial("me@" + s.Addr())
+	})
+	t.Run("for a user", func(t *testing.T) {
+		u, s := show(t, certify(t, ca, plain.PublicKey(), ssh.UserCert, later, "127.0.0.1"))
+		u.write("known_hosts", authority)
+		_, err := u.dial("me@" + s.Addr())
+		wantError[*dial.HostKeyError](t, err, false, "a user's")
+	})
+	t.Run("with a critical option", func(t *testing.T) {
+		cert := certify(t, ca, plain.PublicKey(), ssh.HostCert, later, "127.0.0.1")
+		cert.CriticalOptions = map[string]string{"what": "ever"}
+		if err := cert.SignCert(rand.Reader, ca); err != nil {
+			t.Fatal(err)
+		}
+		u, s := show(t, cert)
+		u.write("known_hosts", authority)
+		_, err := u.dial("me@" + s.Addr())
+		wantError[*dial.HostKeyError](t, err, false, "critical option")
+	})
+	t.Run("signed with SHA-1", func(t *testing.T) {
+		old, err := ssh.NewSignerWithAlgorithms(plain.(ssh.AlgorithmSigner), []string{ssh.KeyAlgoRSA})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, s := show(t, certify(t, old, plain.PublicKey(), ssh.HostCert, later, "127.0.0.1"))
+		u.write("known_hosts", "@cert-authority * "+authorizedLine(plain.PublicKey()))
+		_, err = u.dial("me@" + s.Addr())
+		wantError[*dial.HostKeyError](t, err, false, "signed with ssh-rsa")
 	})
 	t.Run("authority revoked", func(t *testing.T) {
 		u, s := serve(t, later, "127.0.0.1")

@@ -2,60 +2,106 @@ package dial
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1" // #nosec G505 -- what known_hosts hides names with
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
-	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+
+	"spore/remote/dial/sshconfig"
 )
 
+// Markers of known_hosts lines.
+const (
+	markAuthority = "cert-authority"
+	markRevoked   = "revoked"
+)
+
+// A knownHost is one line of a known_hosts file.
+type knownHost struct {
+	marker string   // "" for a host's own key
+	names  []string // patterns in lower case, or one hashed name
+	key    ssh.PublicKey
+	pos    string // file:line
+}
+
 // knownHosts is what a set of known_hosts files says.
-type knownHosts struct {
-	db        *knownhosts.HostKeyDB
-	real      map[string]string // the file that a cleaned copy stands for
-	authority map[string]bool   // file:line of @cert-authority lines
+type knownHosts []knownHost
+
+// about returns the lines with marker that name the host.
+func (k knownHosts) about(name, marker string) knownHosts {
+	var list knownHosts
+	for _, line := range k {
+		if line.marker == marker && line.matches(name) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
-// pos is the file:line of k.
-func (k *knownHosts) pos(key xknownhosts.KnownKey) string {
-	name := key.Filename
-	if r, ok := k.real[name]; ok {
-		name = r
-	}
-	return fmt.Sprintf("%s:%d", name, key.Line)
-}
-
-// proves reports whether key, which a line names, is a certificate or a host's own. The library
-// takes an authority's key for that of every host the authority may vouch for.
-func (k *knownHosts) proves(host string, key ssh.PublicKey) bool {
-	if _, ok := key.(*ssh.Certificate); ok {
-		return true
-	}
-	return slices.ContainsFunc(k.db.HostKeys(host), func(h knownhosts.PublicKey) bool {
-		return !h.Cert && sameKey(h.PublicKey, key)
+// holds returns the first line whose key is one of keys.
+func (k knownHosts) holds(keys ...ssh.PublicKey) (line knownHost, ok bool) {
+	i := slices.IndexFunc(k, func(l knownHost) bool {
+		return slices.ContainsFunc(keys, func(key ssh.PublicKey) bool { return sameKey(l.key, key) })
 	})
+	if i < 0 {
+		return knownHost{}, false
+	}
+	return k[i], true
+}
+
+func (l knownHost) matches(name string) bool {
+	if salt, ok := hashSalt(l.names[0]); ok {
+		return hashName(salt, name) == l.names[0]
+	}
+	return sshconfig.MatchList(l.names, name)
+}
+
+// knownName is what known_hosts calls the host at addr: its port stands there unless it is 22.
+func knownName(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	switch {
+	case err != nil:
+		return addr
+	case port != "22":
+		return "[" + host + "]:" + port
+	}
+	return host
+}
+
+// hashName writes name as HashKnownHosts has it: |1|salt|digest.
+func hashName(salt []byte, name string) string {
+	h := hmac.New(sha1.New, salt)
+	h.Write([]byte(name))
+	return "|1|" + base64.StdEncoding.EncodeToString(salt) + "|" + base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// hashSalt returns the salt of a name that hashName wrote.
+func hashSalt(name string) (salt []byte, ok bool) {
+	parts := strings.Split(name, "|")
+	if len(parts) != 4 || parts[0] != "" || parts[1] != "1" {
+		return nil, false
+	}
+	salt, err := base64.StdEncoding.DecodeString(parts[2])
+	return salt, err == nil
 }
 
 // readKnownHosts reads those of paths that exist. As with OpenSSH a line that cannot be read is
 // passed over, but never without a word.
-func readKnownHosts(paths []string, log *slog.Logger) (*knownHosts, error) {
-	k := &knownHosts{real: make(map[string]string), authority: make(map[string]bool)}
-	dir := ""
-	defer func() {
-		if dir != "" {
-			_ = os.RemoveAll(dir)
-		}
-	}()
-	var files []string
+func readKnownHosts(paths []string, log *slog.Logger) (knownHosts, error) {
+	var known knownHosts
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -64,80 +110,83 @@ func readKnownHosts(paths []string, log *slog.Logger) (*knownHosts, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read known hosts: %w", err)
 		}
-		clean := k.clean(path, text, log)
-		if !bytes.Equal(clean, text) {
-			// The parser takes files only, and gives up on the first line it does not know.
-			if dir == "" {
-				if dir, err = os.MkdirTemp("", "spore-known-hosts-"); err != nil {
-					return nil, fmt.Errorf("read known hosts: %w", err)
-				}
+		for i, text := range bytes.Split(text, []byte("\n")) {
+			line, err := parseKnownHost(text)
+			line.pos = fmt.Sprintf("%s:%d", path, i+1)
+			switch {
+			case errors.Is(err, io.EOF): // blank, or a comment
+			case err != nil:
+				log.Warn("known_hosts line is not understood and is passed over", "line", line.pos, "error", err)
+			default:
+				known = append(known, line)
 			}
-			name := filepath.Join(dir, fmt.Sprint(len(files)))
-			if err := os.WriteFile(name, clean, 0o600); err != nil {
-				return nil, fmt.Errorf("read known hosts: %w", err)
-			}
-			k.real[name], path = path, name
 		}
-		files = append(files, path)
 	}
-	var err error
-	if k.db, err = knownhosts.NewDB(files...); err != nil {
-		return nil, fmt.Errorf("read known hosts: %w", err)
-	}
-	return k, nil
+	return known, nil
 }
 
-// clean returns text with the lines that cannot be parsed left empty, so that the others keep
-// their numbers. It notes which lines name an authority.
-func (k *knownHosts) clean(path string, text []byte, log *slog.Logger) []byte {
-	lines := bytes.Split(text, []byte("\n"))
-	for i, line := range lines {
-		marker, err := checkKnownHost(line)
-		pos := fmt.Sprintf("%s:%d", path, i+1)
+// parseKnownHost reads one line; its error is io.EOF if there is nothing in it.
+func parseKnownHost(text []byte) (knownHost, error) {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || text[0] == '#' {
+		return knownHost{}, io.EOF
+	}
+	marker, names, key, _, _, err := ssh.ParseKnownHosts(text)
+	switch {
+	case errors.Is(err, io.EOF):
+		return knownHost{}, errors.New("the key is missing")
+	case err != nil:
+		return knownHost{}, err
+	case !slices.Contains([]string{"", markAuthority, markRevoked}, marker):
+		return knownHost{}, fmt.Errorf("the marker @%s is not known", marker)
+	}
+	if !strings.HasPrefix(names[0], "|") {
+		return knownHost{marker: marker, names: strings.Split(strings.ToLower(strings.Join(names, ",")), ","), key: key}, nil
+	}
+	if _, ok := hashSalt(names[0]); !ok || len(names) > 1 {
+		return knownHost{}, errors.New("the hashed name is damaged")
+	}
+	return knownHost{marker: marker, names: names, key: key}, nil
+}
+
+// readRevoked reads files of RevokedHostKeys: a key a line, each revoked for every host. As with
+// OpenSSH nothing is trusted while one cannot be read.
+func readRevoked(paths []string) (knownHosts, error) {
+	var revoked knownHosts
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
 		if err != nil {
-			log.Warn("known_hosts line is not understood and is passed over", "line", pos, "error", err)
-			lines[i] = nil
+			return nil, fmt.Errorf("read revoked host keys: %w", err)
 		}
-		if marker == "cert-authority" {
-			k.authority[pos] = true
+		if bytes.HasPrefix(text, []byte("SSHKRL\n")) {
+			return nil, fmt.Errorf("read revoked host keys: %s is in OpenSSH's binary format, which is not understood here: list the keys in it, one a line", path)
+		}
+		for i, line := range bytes.Split(text, []byte("\n")) {
+			line = bytes.TrimSpace(line)
+			if len(line) == 0 || line[0] == '#' {
+				continue
+			}
+			pos := fmt.Sprintf("%s:%d", path, i+1)
+			key, err := parsePublic(line)
+			if err != nil {
+				return nil, fmt.Errorf("read revoked host keys: %s: %w", pos, err)
+			}
+			revoked = append(revoked, knownHost{marker: markRevoked, names: []string{"*"}, key: plainKey(key), pos: pos})
 		}
 	}
-	return bytes.Join(lines, []byte("\n"))
-}
-
-func checkKnownHost(line []byte) (marker string, err error) {
-	line = bytes.TrimSpace(line)
-	if len(line) == 0 || line[0] == '#' {
-		return "", nil
-	}
-	marker, hosts, key, _, _, err := ssh.ParseKnownHosts(line)
-	if errors.Is(err, io.EOF) {
-		return "", errors.New("the key is missing")
-	}
-	if err != nil {
-		return "", err
-	}
-	if !slices.Contains([]string{"", "cert-authority", "revoked"}, marker) {
-		return "", fmt.Errorf("the marker @%s is not known", marker)
-	}
-	if !slices.Contains(strings.Fields(string(line)), key.Type()) {
-		return "", errors.New("the type does not fit the key")
-	}
-	if strings.HasPrefix(hosts[0], "|") && strings.Count(hosts[0], "|") != 3 {
-		return "", errors.New("the hashed name is damaged")
-	}
-	return marker, nil
+	return revoked, nil
 }
 
 // appendKnownHost adds one line to file, which is made if need be. The write is a single one at
 // the end of the file, so that another program's does not mix with it.
-func appendKnownHost(file, host string, key ssh.PublicKey, hash bool) error {
+func appendKnownHost(file, name string, key ssh.PublicKey, hash bool) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("store host key: %w", err)
 	}
-	name := knownhosts.Normalize(host)
 	if hash {
-		name = xknownhosts.HashHostname(name)
+		salt := make([]byte, sha1.Size)
+		_, _ = rand.Read(salt) // never fails
+		name = hashName(salt, name)
 	}
 	line := name + " " + strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))) + "\n"
 	f, err := os.OpenFile(file, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)

@@ -12,8 +12,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"spore/remote/dial"
 )

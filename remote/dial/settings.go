@@ -55,6 +55,7 @@ type settings struct {
 	hostKeyAlias     string
 	userKnownHosts   []string
 	globalKnownHosts []string
+	revoked          []string // files of keys that no host may show
 
 	// Algorithms; nil where nothing is set.
 	hostKeyAlgos, kexAlgos, ciphers, macs []string
@@ -215,5 +216,6 @@ func (r *reader) trust(s *settings) {
 		filepath.Join(ssh, "known_hosts"), filepath.Join(ssh, "known_hosts2"))
 	s.globalKnownHosts = r.fileList("globalknownhostsfile",
 		filepath.Join(r.env.system, "ssh_known_hosts"), filepath.Join(r.env.system, "ssh_known_hosts2"))
+	s.revoked = r.fileList("revokedhostkeys")
 	r.algorithms(s)
 }

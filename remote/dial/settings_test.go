@@ -185,12 +185,12 @@ func TestVagrant(t *testing.T) {
 
 func TestWarnsOfWhatIsNotHonoured(t *testing.T) {
 	var log bytes.Buffer
-	config := "RevokedHostKeys /etc/revoked\nVerifyHostKeyDNS no\nCanonicalizeHostname yes\nMatch exec true\n User x\nHost other\n KnownHostsCommand x\n"
+	config := "BindAddress 192.0.2.1\nVerifyHostKeyDNS no\nCanonicalizeHostname yes\nMatch exec true\n User x\nHost other\n KnownHostsCommand x\n"
 	e, _ := environmentFor(t, config, &Dialer{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if _, err := e.resolve(Target{Host: "w"}); err != nil {
 		t.Fatal(err)
 	}
-	for want, n := range map[string]int{"config:1: revokedhostkeys": 1, "config:3: canon": 1, "config:4: Match exec": 1, "level=WARN": 3} {
+	for want, n := range map[string]int{"config:1: bindaddress": 1, "config:3: canon": 1, "config:4: Match exec": 1, "level=WARN": 3} {
 		if strings.Count(log.String(), want) != n {
 			t.Errorf("%q is not there %d times in %s", want, n, log.String())
 		}

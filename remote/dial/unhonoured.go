@@ -21,7 +21,6 @@ var unhonoured = map[string]string{
 	"knownhostscommand":       "host keys are looked up in files only",
 	"pkcs11provider":          "keys on tokens are used through ssh-agent only",
 	"proxyusefdpass":          "the proxy command must carry the connection itself",
-	"revokedhostkeys":         "host keys revoked there are not refused: mark them @revoked in known_hosts",
 	"verifyhostkeydns":        "host keys are looked up in files only",
 }
 

@@ -69,7 +69,7 @@ func (r *resolver) file(f *file, holds bool) {
 	for _, l := range f.lines {
 		switch l.key {
 		case "host":
-			active = holds && matchPatterns(l.value.Args, r.host())
+			active = holds && MatchList(l.value.Args, r.host())
 		case "match":
 			ok, unknown := r.match(l.value)
 			active = holds && ok
@@ -153,13 +153,13 @@ func (r *resolver) criterion(name, arg string) (ok, known bool) {
 	list := strings.Split(arg, ",")
 	switch name {
 	case "host":
-		return matchPatterns(lower(list), strings.ToLower(r.hostName())), true
+		return MatchList(lower(list), strings.ToLower(r.hostName())), true
 	case "originalhost":
-		return matchPatterns(lower(list), strings.ToLower(r.query.Host)), true
+		return MatchList(lower(list), strings.ToLower(r.query.Host)), true
 	case "user":
-		return matchPatterns(list, r.user()), true
+		return MatchList(list, r.user()), true
 	case "localuser":
-		return matchPatterns(list, r.query.LocalUser), true
+		return MatchList(list, r.query.LocalUser), true
 	}
 	return false, false
 }
@@ -205,8 +205,8 @@ func lower(list []string) []string {
 	return out
 }
 
-// matchPatterns reports whether a pattern matches s and no negated one does.
-func matchPatterns(patterns []string, s string) bool {
+// MatchList reports whether a pattern matches s and none that begins with ! does.
+func MatchList(patterns []string, s string) bool {
 	matched := false
 	for _, p := range patterns {
 		p, negated := strings.CutPrefix(p, "!")
