@@ -2,9 +2,11 @@ package etcd
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
