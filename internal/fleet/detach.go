@@ -85,6 +85,7 @@ func (f *fleet) detach(ctx, kill context.Context) error {
 			return t.failed(kill, fmt.Errorf("%w; the same command finishes the job", err))
 		}
 	}
+	d.warn()
 	return d.grow(ctx)
 }
 

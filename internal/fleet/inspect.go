@@ -30,6 +30,15 @@ func (d *detachment) inspect(ctx context.Context) error {
 	})
 }
 
+// warn names the hosts that will not be as they were when they have booted.
+func (d *detachment) warn() {
+	for _, j := range d.hosts {
+		if j.info.Init == "" {
+			j.log.Warn("nothing that is known of this host starts spore at boot: have it run /var/lib/spore/bin/spore resident start")
+		}
+	}
+}
+
 // look finds out how the host stands. What was installed for another cluster and never started is what
 // an earlier attempt left that was killed: it goes.
 func (j *joining) look(ctx context.Context, cluster string) error {

@@ -9,12 +9,13 @@ import (
 
 // A Layout says where on a host what belongs to it lies.
 type Layout struct {
-	Root  string // /var/lib/spore
-	Units string // /etc/systemd/system
+	Root string // /var/lib/spore
+	Etc  string // /etc, which holds what the host's init is to start
+	Run  string // /run, which tells what that is; without it none is asked
 }
 
 // Standard is the layout of hosts.
-func Standard() Layout { return Layout{Root: "/var/lib/spore", Units: "/etc/systemd/system"} }
+func Standard() Layout { return Layout{Root: "/var/lib/spore", Etc: "/etc", Run: "/run"} }
 
 // Binary is the path of the binary that agent and store run.
 func (l Layout) Binary() string { return filepath.Join(l.Root, "bin", "spore") }
@@ -75,10 +76,10 @@ type Membership struct {
 
 // An Info is how a host stands.
 type Info struct {
-	Root      bool     `json:"root"`    // whether spore runs as root there
-	Systemd   bool     `json:"systemd"` // whether systemd runs the host
+	Root      bool     `json:"root"`           // whether spore runs as root there
+	Init      string   `json:"init,omitempty"` // what starts agent and store at boot; empty if nothing does
 	Version   string   `json:"version"`
-	Digest    string   `json:"digest,omitempty"`  // SHA-256 of the resident binary
+	Digest    string   `json:"digest,omitempty"`  // of the resident binary: see digestOf
 	Cluster   string   `json:"cluster,omitempty"` // the ID; empty if the host belongs to none
 	Name      string   `json:"name,omitempty"`
 	Host      string   `json:"host,omitempty"`

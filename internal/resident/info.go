@@ -17,7 +17,7 @@ const (
 // Inspect tells how the host stands. version is that of the binary that runs.
 func Inspect(l Layout, version string) (Info, error) {
 	i := Info{Root: os.Geteuid() == 0, Version: version}
-	_, i.Systemd = l.Services().(systemd)
+	i.Init = l.init()
 	for _, look := range []func(Layout) error{i.digest, i.config, i.processes, i.addresses} {
 		if err := look(l); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return Info{}, fmt.Errorf("inspect host: %w", err)

@@ -1,10 +1,6 @@
 package resident
 
-import (
-	"os"
-	"os/exec"
-	"path/filepath"
-)
+import "path/filepath"
 
 func (l Layout) config() string      { return filepath.Join(l.Dir(), "config.json") }
 func (l Layout) credentials() string { return filepath.Join(l.Dir(), "credentials.json") }
@@ -17,7 +13,7 @@ func (l Layout) previous() string { return l.Binary() + ".previous" }
 // started marks an installation that was started: only then does it belong to the fleet for good.
 func (l Layout) started() string { return filepath.Join(l.Dir(), "started") }
 
-// cached is where a session leaves the binary with this SHA-256, in hex.
+// cached is where a session leaves the binary with this digest.
 func (l Layout) cached(digest string) string {
 	return filepath.Join(l.Root, "cache", digest, "spore")
 }
@@ -30,13 +26,11 @@ func (l Layout) wanted(service string) string {
 	return l.config()
 }
 
-// Services are what keeps the host's agent and store running: systemd, where the host runs on it and
-// the layout has a place for units, else daemons of our own.
-func (l Layout) Services() Services {
-	if info, err := os.Stat("/run/systemd/system"); l.Units != "" && err == nil && info.IsDir() { // as sd_booted(3) asks
-		if path, err := exec.LookPath("systemctl"); err == nil {
-			return systemd{layout: l, ctl: program(path), words: program("journalctl")}
-		}
+// command is what runs agent or store, or with "supervise" before it its supervisor.
+func (l Layout) command(verb ...string) []string {
+	argv := append([]string{l.Binary(), "resident"}, verb...)
+	if l != Standard() {
+		argv = append(argv, "--root", l.Root)
 	}
-	return supervisors{layout: l}
+	return argv
 }

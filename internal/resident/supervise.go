@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -23,9 +24,9 @@ type supervisor struct {
 	first, most, steady time.Duration
 }
 
-// Supervise keeps a service running, for as long as there is something for it to do, until ctx is
-// done; the service ends first. It is what Services does where there is no systemd. started is
-// called once it holds the lock that keeps a second one away.
+// Supervise keeps a service running, whenever there is something for it to do, until ctx is done; the
+// service ends first. It is what Services does where there is no systemd. started is called once it
+// holds the lock that keeps a second one away.
 func Supervise(ctx context.Context, l Layout, service string, started func()) error {
 	s := supervisor{layout: l, service: service, first: time.Second, most: time.Minute, steady: time.Minute}
 	return s.run(ctx, started)
@@ -57,23 +58,20 @@ func (s supervisor) run(ctx context.Context, started func()) error {
 
 // keep runs the process again and again, more and more seldom if it ends at once.
 func (s supervisor) keep(ctx context.Context) {
-	pause := s.first
-	for ctx.Err() == nil && s.wanted() {
+	for wait := s.first; ctx.Err() == nil; pause(ctx, wait) {
+		if !s.wanted() {
+			wait = s.first
+			continue
+		}
 		begin := time.Now()
 		err := s.once(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(begin) > s.steady {
-			pause = s.first
+		if wait = min(2*wait, s.most); time.Since(begin) > s.steady {
+			wait = s.first
 		}
-		s.note(err, pause)
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, s.most)
+		s.note(err, wait)
 	}
 }
 
@@ -83,22 +81,32 @@ func (s supervisor) note(err error, pause time.Duration) {
 	_ = writeFile(s.layout.ended(s.service), []byte(text), 0o600) // a full disk ends no supervisor
 }
 
-// wanted says no once there is nothing to do for the service, so that its end was its own decision.
+// wanted says no while there is nothing to do for the service, so that its end was its own decision.
 func (s supervisor) wanted() bool {
 	_, err := os.Stat(s.layout.wanted(s.service))
 	return err == nil
+}
+
+// environment is that of services, as systemd gives it: whoever starts their supervisor, be it a session
+// or an init that knows of no home.
+func environment() []string {
+	home := "/root"
+	if root, err := user.LookupId("0"); err == nil {
+		home = root.HomeDir
+	}
+	return []string{
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=" + home, "USER=root", "LOGNAME=root", "SHELL=/bin/sh",
+	}
 }
 
 // once runs the process until it ends, or has to because ctx is done.
 func (s supervisor) once(ctx context.Context) error {
 	runtime.LockOSThread() // with which the process ends
 	defer runtime.UnlockOSThread()
-	argv := []string{"resident", s.service}
-	if s.layout != Standard() {
-		argv = append(argv, "--root", s.layout.Root)
-	}
-	cmd := exec.CommandContext(ctx, s.layout.Binary(), argv...) // #nosec G204 -- own binary
-	cmd.Dir = s.layout.Root
+	argv := s.layout.command(s.service)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) // #nosec G204 -- own binary
+	cmd.Dir, cmd.Env = s.layout.Root, environment()
 	last := &tail{}
 	cmd.Stderr = last
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

@@ -70,20 +70,24 @@ func TestAgentEndsWithItsSupervisor(t *testing.T) {
 	})
 }
 
-// A store that took itself away is not to be run again.
-func TestSupervisorEndsWhenThereIsNothingToDo(t *testing.T) {
+// A store that took itself away is not to be run again, until there is one.
+func TestSupervisorWaitsWhileThereIsNothingToDo(t *testing.T) {
 	g := newGround(t)
 	g.install()
 	g.member(Membership{})
 	g.must(g.services.Start(t.Context(), StoreService))
-	g.must(os.RemoveAll(g.Store()))
+	g.await("the store runs", g.storeRuns)
+	aside := g.Root + ".aside"
+	g.must(os.Rename(g.Store(), aside))
 	pid, err := holder(g.supervisor(StoreService))
 	g.must(err)
 	g.must(g.signalChildren(pid))
-	g.await("the supervisor ends", func() bool {
-		running, err := g.services.Running(t.Context(), StoreService)
-		return !running && err == nil
-	})
+	g.await("the store ends", func() bool { return !g.storeRuns() })
+	g.must(os.Rename(aside, g.Store()))
+	g.await("the store runs again", g.storeRuns)
+	if now, err := holder(g.supervisor(StoreService)); now != pid || err != nil {
+		t.Errorf("the supervisor was %d and is %d, %v", pid, now, err)
+	}
 }
 
 func TestStartSaysWhyItFails(t *testing.T) {

@@ -1,29 +1,32 @@
 package resident
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// supervisors are services on a host without systemd: for each one a daemon, which holds a lock.
-// That it runs is all there is to know; nothing starts it at boot.
-type supervisors struct{ layout Layout }
+// supervisors are services on a host without systemd: for each one a daemon, which holds a lock. That
+// it runs is all there is to know.
+type supervisors struct {
+	layout Layout
+	init   initSystem
+}
 
-// Supervising is what a supervisor says on standard output once it has begun.
-const Supervising = "supervising\n"
-
-// stopPatience is how long a service may take to end, after which it is killed.
-const stopPatience = time.Minute
+const (
+	// stopPatience is how long a service may take to end, after which it is killed.
+	stopPatience = time.Minute
+	// endPatience is how long its supervisor may take, which waits for it.
+	endPatience = stopPatience + 5*time.Second
+	// startPatience is how long init may take to start a supervisor.
+	startPatience = 10 * time.Second
+)
 
 func (l Layout) supervisor(service string) string {
 	return filepath.Join(l.Dir(), service+".supervisor")
@@ -35,69 +38,72 @@ func (l Layout) ended(service string) string { return filepath.Join(l.Dir(), ser
 func (supervisors) Install(context.Context) error   { return nil }
 func (supervisors) Uninstall(context.Context) error { return nil }
 
-// Start returns once the supervisor has begun.
 func (s supervisors) Start(ctx context.Context, service string) error {
+	if err := s.start(ctx, service); err != nil {
+		return fmt.Errorf("start %s: %w", service, err)
+	}
+	return nil
+}
+
+// start returns once the supervisor runs.
+func (s supervisors) start(ctx context.Context, service string) error {
+	if err := s.init.enable(ctx, service); err != nil {
+		return err
+	}
 	if running, err := s.Running(ctx, service); running || err != nil {
 		return err
 	}
-	argv := []string{"resident", "supervise", service}
-	if s.layout != Standard() {
-		argv = append(argv, "--root", s.layout.Root)
+	if err := s.init.start(ctx, service); err != nil {
+		return err
 	}
-	out, in, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("start %s: %w", service, err)
+	if !eventually(ctx, startPatience, func() bool { is, _ := s.Running(ctx, service); return is }) {
+		return errors.New("nothing has started its supervisor")
 	}
-	defer out.Close()
-	cmd := exec.Command(s.layout.Binary(), argv...) // #nosec G204 -- own binary
-	cmd.Dir = s.layout.Root
-	cmd.Stdout, cmd.Stderr = in, in
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives the session that this runs in
-	err = cmd.Start()
-	in.Close()
-	if err != nil {
-		return fmt.Errorf("start %s: %w", service, err)
-	}
-	go func() { _ = cmd.Wait() }() // until then a zombie, if this process lives on
-	defer context.AfterFunc(ctx, func() { out.Close() })()
-	said, err := bufio.NewReader(out).ReadString('\n')
-	if said == Supervising {
-		return nil
-	}
-	if errors.Is(err, io.EOF) || err == nil {
-		return fmt.Errorf("start %s: %s", service, strings.TrimSpace(said))
-	}
-	return fmt.Errorf("start %s: %w", service, err)
+	return nil
 }
 
 func (s supervisors) Stop(ctx context.Context, service string) error {
-	path := s.layout.supervisor(service)
-	signal := func(sig syscall.Signal) func() bool {
-		return func() bool {
-			pid, err := holder(path)
-			if pid > 0 {
-				_ = syscall.Kill(pid, sig)
-			}
-			is, _ := held(path)
-			return err == nil && !is
-		}
+	if err := s.init.disable(ctx, service); err != nil {
+		return fmt.Errorf("stop %s: %w", service, err)
 	}
-	// Its own patience with the service comes first.
-	if eventually(ctx, stopPatience+5*time.Second, signal(syscall.SIGTERM)) ||
-		eventually(ctx, 5*time.Second, signal(syscall.SIGKILL)) {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("stop %s: %w", service, err)
-		}
-		return nil
+	if err := s.end(ctx, service); err != nil {
+		return err
 	}
-	return fmt.Errorf("stop %s: it has not ended", service)
+	if err := os.Remove(s.layout.supervisor(service)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("stop %s: %w", service, err)
+	}
+	return nil
 }
 
+// Restart leaves it to init to start the next supervisor, if that does.
 func (s supervisors) Restart(ctx context.Context, service string) error {
-	if err := s.Stop(ctx, service); err != nil {
+	if err := s.end(ctx, service); err != nil {
 		return err
 	}
 	return s.Start(ctx, service)
+}
+
+// end returns once the supervisor that runs has ended. Another one may run by then.
+func (s supervisors) end(ctx context.Context, service string) error {
+	path, first := s.layout.supervisor(service), 0
+	signal := func(sig syscall.Signal) func() bool {
+		return func() bool {
+			pid, err := holder(path)
+			if first == 0 {
+				first = pid
+			}
+			if pid > 0 && pid == first {
+				_ = syscall.Kill(pid, sig)
+			}
+			is, _ := held(path)
+			return err == nil && (!is || pid != first)
+		}
+	}
+	// Its own patience with the service comes first.
+	if eventually(ctx, endPatience, signal(syscall.SIGTERM)) || eventually(ctx, 5*time.Second, signal(syscall.SIGKILL)) {
+		return nil
+	}
+	return fmt.Errorf("stop %s: it has not ended", service)
 }
 
 func (s supervisors) Running(_ context.Context, service string) (bool, error) {

@@ -40,7 +40,7 @@ func (s systemd) do(ctx context.Context, args ...string) error {
 }
 
 func (s systemd) path(service string) string {
-	return filepath.Join(s.layout.Units, unitName(service))
+	return filepath.Join(s.layout.Etc, "systemd/system", unitName(service))
 }
 
 func (s systemd) Install(ctx context.Context) error {

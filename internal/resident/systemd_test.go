@@ -24,7 +24,11 @@ func (f *fakeCtl) run(_ context.Context, args ...string) (string, error) {
 
 func newSystemd(t *testing.T) (systemd, *fakeCtl) {
 	f := &fakeCtl{state: "inactive", faults: make(map[string]error)}
-	return systemd{layout: Layout{Root: "/var/lib/spore", Units: t.TempDir()}, ctl: f.run, words: f.run}, f
+	etc := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(etc, "systemd/system"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return systemd{layout: Layout{Root: "/var/lib/spore", Etc: etc}, ctl: f.run, words: f.run}, f
 }
 
 func TestSystemdInstallsUnits(t *testing.T) {
@@ -35,7 +39,7 @@ func TestSystemdInstallsUnits(t *testing.T) {
 		}
 	}
 	for _, service := range []string{AgentService, StoreService} {
-		text, err := os.ReadFile(filepath.Join(s.layout.Units, unitName(service)))
+		text, err := os.ReadFile(s.path(service))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +52,7 @@ func TestSystemdInstallsUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if left, err := os.ReadDir(s.layout.Units); len(left) > 0 || err != nil {
+	if left, err := os.ReadDir(filepath.Dir(s.path(AgentService))); len(left) > 0 || err != nil {
 		t.Errorf("what is left is %v, %v", left, err)
 	}
 	// Once more than units changed would be once too often: it makes systemd read all of them.
@@ -112,12 +116,5 @@ func TestSystemdTellsTheLastWords(t *testing.T) {
 	f.state = "spore: run store:\nno room"
 	if words := s.LastWords(t.Context(), StoreService); words != "spore: run store: no room" {
 		t.Errorf("they are %q", words)
-	}
-}
-
-// A layout without a place for units is kept away from systemd, wherever that runs.
-func TestLayoutWithoutUnitsHasItsOwnDaemons(t *testing.T) {
-	if s, is := (Layout{Root: t.TempDir()}).Services().(supervisors); !is {
-		t.Errorf("services are %T", s)
 	}
 }
