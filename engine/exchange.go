@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -103,6 +104,10 @@ func (l *loop) merge() *Graph {
 		g = g.Clone()
 	}
 	refused := map[ID]string{}
+	kept := keepers{}
+	for _, id := range g.Keys() {
+		kept.claim(id, g.Vertex(id).Spec)
+	}
 	for _, e := range l.gathered {
 		i := slices.IndexFunc(l.program.Collects, func(c Collect) bool { return c.Kind == e.Kind })
 		if i < 0 {
@@ -110,6 +115,9 @@ func (l *loop) merge() *Graph {
 		}
 		id := ID{Kind: e.Kind, Name: e.Name, From: e.Host}
 		spec, err := l.collected(e, l.program.Collects[i].Pattern)
+		if err == nil {
+			err = kept.claim(id, spec)
+		}
 		if err == nil {
 			g.Add(id, Node{ID: id, Meta: e.Meta, Spec: spec})
 			continue
@@ -123,6 +131,28 @@ func (l *loop) merge() *Graph {
 		Imply(g)
 	}
 	return g
+}
+
+// keepers are the nodes that keep something in the file system, by where that is.
+type keepers map[string]Node
+
+// claim fails if what the spec declares is kept by another node, as something else: each would undo
+// the other's work for ever.
+func (k keepers) claim(id ID, spec Spec) error {
+	l, ok := spec.(Located)
+	if !ok {
+		return nil
+	}
+	where, _ := l.Location()
+	other, taken := k[where]
+	switch {
+	case where == "":
+	case !taken:
+		k[where] = Node{ID: id, Spec: spec}
+	case !reflect.DeepEqual(other.Spec, spec):
+		return fmt.Errorf("%s is kept by %s already", where, other.ID)
+	}
+	return nil
 }
 
 func (l *loop) collected(e Export, pattern string) (spec Spec, err error) {

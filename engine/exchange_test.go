@@ -69,6 +69,33 @@ func TestTheSameNameFromSeveralHosts(t *testing.T) {
 	})
 }
 
+// What two nodes would keep in two ways is kept in that of the first: the host's own, else that of the
+// first host by name. When that goes, the other takes over.
+func TestOnePlaceIsKeptByOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *host) {
+		own := declare("own")
+		own.Node.Spec = fakeSpec{Value: "1", At: "/own"}
+		h.neighbour("a")(export("taken", `{"value":"2","at":"/own"}`), export("x", `{"value":"a","at":"/x"}`))
+		b := h.neighbour("b")
+		b(export("y", `{"value":"b","at":"/x"}`), export("same", `{"value":"a","at":"/x"}`))
+		h.swapProgram(collecting(own))
+		h.settle()
+		h.wantCounts(Counts{Total: 3, OK: 3, Changed: 3})
+		for _, left := range []string{"/own is kept by fake/own already", "/x is kept by fake/x (from a) already"} {
+			if n := h.log.count(left); n != 1 {
+				t.Errorf("%d times %q in:\n%s", n, left, h.log.buf.String())
+			}
+		}
+		h.neighbour("a")()
+		b(export("y", `{"value":"b","at":"/x"}`))
+		synctest.Wait()
+		h.settle()
+		if got := h.thing("y").get(); got != "b" {
+			t.Errorf("y is %q when nobody else keeps it", got)
+		}
+	})
+}
+
 // A write is accounted for from the moment at which the world hands it over.
 func TestSettledNotBetweenACollectionAndItsEffect(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *host) {

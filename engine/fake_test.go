@@ -12,7 +12,10 @@ import (
 type fakeSpec struct {
 	Value string `json:"value" doc:"The value."`
 	Dir   string `json:"dir,omitempty" doc:"Where it landed when collected."`
+	At    string `json:"at,omitempty" doc:"Where it lies."`
 }
+
+func (s fakeSpec) Location() (path string, makes bool) { return s.At, false }
 
 func (s fakeSpec) Validate() error {
 	switch s.Value {

@@ -44,7 +44,7 @@ type Meta struct {
 	Poll    Duration `json:"poll,omitempty" unit:"s" doc:"Check at this interval instead of watching; a bare number is in seconds."`
 	Limit   float64  `json:"limit,omitempty" doc:"At most this many runs a second; 0 leaves it to the engine, which holds up only what never comes to rest."`
 	Burst   int      `json:"burst,omitempty" doc:"How many runs may exceed the limit at once."`
-	Sema    []string `json:"sema,omitempty" doc:"Semaphores of the host to hold while applying, each as name:count."`
+	Sema    []string `json:"sema,omitempty" doc:"Semaphores of the host to hold while applying, each as name:count; the count is 1 if left out."`
 	Timeout Duration `json:"timeout,omitempty" unit:"s" doc:"Give up a check or an apply after this time; a bare number is in seconds."`
 }
 

@@ -84,10 +84,10 @@ func acquire(ctx context.Context, c chan struct{}) (release func(), err error) {
 
 // ParseSema splits a semaphore as graphs write it, name:count. The count is 1 if it is left out.
 func ParseSema(s string) (name string, count int, err error) {
-	name, digits, found := strings.Cut(s, ":")
-	count = 1
-	if found {
-		count, err = strconv.Atoi(digits)
+	name, count = s, 1
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		name = s[:i]
+		count, err = strconv.Atoi(s[i+1:])
 	}
 	if name == "" || err != nil || count < 1 {
 		return "", 0, fmt.Errorf("semaphore %q is not name:count with a count of 1 or more", s)

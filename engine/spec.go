@@ -117,9 +117,11 @@ type Collectable interface {
 	Collected(pattern string) (Spec, error)
 }
 
-// Located is implemented by specs of things that lie in the file system: see [Imply].
+// Located is implemented by specs of things that lie in the file system: see [Imply]. No two of a
+// host keep the same, unless they declare the same of it.
 type Located interface {
-	// Location returns the clean path of the thing, and whether it is a directory that is made.
+	// Location returns the clean path of the thing, if it has one, and whether it is a directory that
+	// is made.
 	Location() (path string, makes bool)
 }
 

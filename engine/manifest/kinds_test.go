@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"errors"
+	"path"
 	"strings"
 
 	"spore/engine"
@@ -43,6 +44,8 @@ func (f file) WithName(name string) engine.Spec {
 	}
 	return f
 }
+
+func (f file) Location() (string, bool) { return path.Clean(f.Path), strings.HasSuffix(f.Path, "/") }
 
 func (f file) Source() string { return f.From }
 

@@ -3,8 +3,6 @@ package manifest
 import (
 	"math"
 	"reflect"
-	"strconv"
-	"strings"
 
 	"spore/engine"
 )
@@ -42,20 +40,10 @@ func (d *document) checkMeta(what string, m engine.Meta, e entry) {
 		d.fail(at(e.value), "how many runs may exceed the limit at once", "%s: burst cannot be negative", what)
 	case e.name == "sema" && len(m.Sema) == len(e.value.Content):
 		for i, sema := range m.Sema {
-			if !validSema(sema) {
+			if _, _, err := engine.ParseSema(sema); err != nil {
 				d.fail(at(resolve(e.value.Content[i])), `write name:count with a count of 1 or more, as in "lock:1"`,
 					"%s: sema: %q is not a semaphore", what, brief(sema))
 			}
 		}
 	}
-}
-
-// validSema reports whether a text is a semaphore, name:count.
-func validSema(s string) bool {
-	i := strings.LastIndex(s, ":")
-	if i < 1 {
-		return false
-	}
-	n, err := strconv.ParseUint(s[i+1:], 10, 31)
-	return err == nil && n >= 1
 }

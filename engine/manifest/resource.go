@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -41,6 +42,25 @@ func (d *document) kindsOf(e entry) {
 	}
 	for _, res := range readable {
 		d.resource(res)
+	}
+	d.apart()
+}
+
+// apart reports resources that keep what another one keeps: each would undo the other's work.
+func (d *document) apart() {
+	keepers := map[string]*resource{}
+	for _, res := range d.resources {
+		l, ok := res.spec.(engine.Located)
+		if !ok || res.exported {
+			continue
+		}
+		where, _ := l.Location()
+		if first := keepers[where]; first == nil {
+			keepers[where] = res
+		} else if path.IsAbs(where) { // else that was said already
+			d.fail(res.place, "keep one of the two, with all that is declared of it", "%s: %s is kept by %s already, on line %d",
+				res, brief(where), brief(first.String()), first.place.line)
+		}
 	}
 }
 

@@ -75,6 +75,8 @@ var explanations = []struct{ part, message, hint string }{
 		"check the indentation: the items of a list begin with - in one column"},
 	{"expected ',' or", "a comma or the closing bracket was expected here",
 		"close the list or map, put a comma between its items, or quote an item with brackets in it"},
+	{"did not find expected node content", "a value was expected here",
+		"check that every bracket is closed, and put a value that begins with , ] or } into quotes"},
 	{"unexpected end of stream", "the quote that begins here is not closed", "close it"},
 	{"could not find expected ':'", "a key without a value", `write "key: value"`},
 	{"unknown anchor", "an alias to an anchor that is not defined before it",
