@@ -43,27 +43,41 @@ func statusOf(hosts ...string) cluster.Status {
 // What is painted over something else leaves nothing of it, and the terminal as it was.
 func TestPainter(t *testing.T) {
 	var out strings.Builder
-	lines := 0
-	p := &painter{out: &out, height: func() int { return lines }}
+	columns, lines := 0, 0
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	p := &painter{out: &out, size: func() (int, int) { return columns, lines }, now: func() time.Time { return noon }}
 	if err := p.paint(statusOf("a", "b")); err != nil {
 		t.Fatal(err)
 	}
 	first := out.String()
-	if !strings.HasPrefix(first, "\x1b[?25l\x1b[?7l\x1b[2J\x1b[HHOST") || strings.Count(first, "\x1b[K\r\n") != 5 || !strings.HasSuffix(first, "\x1b[J") {
+	if !strings.HasPrefix(first, "\x1b[?25l\x1b[?7l\x1b[2J\x1b[HHOST") || strings.Count(first, "\x1b[K\r\n") != 6 || !strings.Contains(first, "\n12:00:00; ^C ends it\x1b[K") || !strings.HasSuffix(first, "\x1b[J") {
 		t.Errorf("painted %q", first)
 	}
 	out.Reset()
-	lines = 4
+	columns, lines = 20, 4
 	if err := p.paint(statusOf("a", "b")); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); !strings.HasPrefix(got, "\x1b[HHOST") || strings.Count(got, "\n") != 3 || !strings.Contains(got, "… and 3 more lines\x1b[K") {
+	if got := out.String(); !strings.HasPrefix(got, "\x1b[HHOST") || strings.Count(got, "\n") != 3 || !strings.Contains(got, "\n… and 3 more lines;\x1b[K") {
 		t.Errorf("on a small terminal: %q", got)
 	}
 	out.Reset()
 	p.end()
 	if out.String() != "\x1b[?7h\x1b[?25h" {
 		t.Errorf("in the end: %q", out.String())
+	}
+}
+
+func TestStatusInObjects(t *testing.T) {
+	var out strings.Builder
+	show := objects(&out)
+	for _, s := range []cluster.Status{statusOf("a"), statusOf("a"), statusOf("a", "b")} {
+		if err := show(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(out.String(), "\n"); n != 2 || !strings.HasPrefix(out.String(), `{"cluster":"home",`) {
+		t.Errorf("got\n%s", &out)
 	}
 }
 

@@ -6,16 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"spore/internal/cluster"
 )
 
-const memberEvery = 2 * time.Second // the members are asked how they stand
+const memberEvery = 5 * time.Second // the members are asked how they stand; hosts tell by themselves
 
 type statusFlags struct {
 	clusterFlags
@@ -97,10 +96,9 @@ func (f *statusFlags) follow(ctx context.Context, s stdio, link *cluster.Link) e
 	show := lines(s.out)
 	switch {
 	case f.json:
-		enc := encoder(s.out)
-		show = func(s cluster.Status) error { return enc.Encode(s) }
+		show = objects(s.out)
 	case isTerminal(s.out) && os.Getenv("TERM") != "dumb":
-		p := &painter{out: s.out, colour: coloured(s.out), height: height(s.out)}
+		p := &painter{out: s.out, colour: coloured(s.out), size: size(s.out), now: time.Now}
 		defer p.end()
 		show = p.paint
 	}
@@ -115,6 +113,19 @@ func (f *statusFlags) follow(ctx context.Context, s stdio, link *cluster.Link) e
 		err = context.Cause(watching)
 	}
 	return outcome(ctx, err)
+}
+
+// objects shows each status that differs from the one before as JSON, one a line.
+func objects(w io.Writer) func(cluster.Status) error {
+	enc := encoder(w)
+	var before *cluster.Status
+	return func(s cluster.Status) error {
+		if before != nil && reflect.DeepEqual(*before, s) {
+			return nil
+		}
+		before = &s
+		return enc.Encode(s)
+	}
 }
 
 // lines shows the first status in full and then what changes, for where nothing can be painted anew.
@@ -132,58 +143,5 @@ func lines(w io.Writer) func(cluster.Status) error {
 			}
 		}
 		return nil
-	}
-}
-
-// A painter paints each status over the one before.
-type painter struct {
-	out    io.Writer
-	colour bool
-	height func() int // lines of the terminal
-	begun  bool
-}
-
-func (p *painter) paint(s cluster.Status) error {
-	var text strings.Builder
-	if err := s.Write(&text, p.colour); err != nil {
-		return err
-	}
-	var frame strings.Builder
-	if !p.begun {
-		frame.WriteString("\x1b[?25l\x1b[?7l\x1b[2J") // no cursor, no line goes on in the next, an empty screen
-		p.begun = true
-	}
-	frame.WriteString("\x1b[H")
-	all := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-	if most := p.height(); most > 1 && len(all) >= most {
-		all = append(all[:most-2], fmt.Sprintf("… and %d more lines", len(all)-most+2))
-	}
-	for _, line := range all {
-		frame.WriteString(line + "\x1b[K\r\n")
-	}
-	frame.WriteString("\x1b[J")
-	_, err := io.WriteString(p.out, frame.String())
-	return err
-}
-
-// end leaves the terminal as it was.
-func (p *painter) end() {
-	if p.begun {
-		_, _ = io.WriteString(p.out, "\x1b[?7h\x1b[?25h")
-	}
-}
-
-// height returns what tells how many lines a terminal has; 0 if it does not say.
-func height(w io.Writer) func() int {
-	f, ok := w.(*os.File)
-	return func() int {
-		if !ok {
-			return 0
-		}
-		_, lines, err := term.GetSize(int(f.Fd()))
-		if err != nil {
-			return 0
-		}
-		return lines
 	}
 }

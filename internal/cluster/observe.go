@@ -18,59 +18,34 @@ const (
 	grace    = 2 * time.Second // for hosts that may be about to report that they have converged
 )
 
-var errNoAddress = errors.New("this record has no address for it")
-
 // A source is what a status is made of; *etcd.Store is one.
 type source interface {
 	Follow(ctx context.Context, f func(etcd.Fleet)) error
 	Members(ctx context.Context) ([]etcd.Member, error)
 }
 
-// Observe calls tell with the cluster's status as it is, then at each change of it, until ctx is
-// done. The members are asked how they stand once in so long.
+// Observe calls tell with the cluster's status as it is, then at each change of it and each time that
+// the members have been asked how they stand, which is once in so long, until ctx is done. The first
+// is that of Status.
 func (l *Link) Observe(ctx context.Context, every time.Duration, tell func(Status)) error {
-	o := newObserver(l.reacher.Record.Cluster.Name, l.Store, l.ask)
-	o.through, o.every = l.Host, every
-	return o.run(ctx, tell)
+	o, end := l.observer(every)
+	defer end()
+	return o.settled(ctx, grace, tell)
 }
 
 // Status returns how the cluster stands. It waits a moment for hosts that are not converged, which
 // may just not have reported, and for members to answer.
 func (l *Link) Status(ctx context.Context) (Status, error) {
-	o := newObserver(l.reacher.Record.Cluster.Name, l.Store, l.ask)
-	o.through, o.every = l.Host, time.Hour
+	o, end := l.observer(time.Hour)
+	defer end()
 	return o.once(ctx, grace, askBound+time.Second)
 }
 
-// ask asks a member how it stands, through its own host: that leads to its own member as long as
-// that one answers.
-func (l *Link) ask(ctx context.Context, m etcd.Member) (etcd.MemberStatus, error) {
-	if _, ok := l.reacher.Record.Host(m.Host); !ok {
-		return etcd.MemberStatus{}, errNoAddress
-	}
-	c, err := l.Conn(ctx, m.Host)
-	if err != nil {
-		return etcd.MemberStatus{}, err
-	}
-	stream, err := c.Stream(ctx, l.reacher.pipe()...)
-	if err != nil {
-		return etcd.MemberStatus{}, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	once := &single{Conn: stream, broke: cancel}
-	defer once.Close()
-	o := l.options(once.dial)
-	store, err := etcd.Open(ctx, o)
-	if err != nil {
-		return etcd.MemberStatus{}, err
-	}
-	defer store.Close()
-	status, err := store.Status(ctx, o.Endpoints[0])
-	if err == nil && status.ID != m.ID {
-		err = errors.New("it does not answer on its host")
-	}
-	return status, once.reason(err)
+func (l *Link) observer(every time.Duration) (o *observer, end func()) {
+	q := newInquiry(l)
+	o = newObserver(l.reacher.Record.Cluster.Name, l.Store, q.ask)
+	o.through, o.every = l.Host, every
+	return o, q.close
 }
 
 // An observer puts a status together as its parts arrive.
@@ -124,6 +99,20 @@ func (o *observer) run(ctx context.Context, tell func(Status)) error {
 			}
 		}
 	}
+}
+
+// settled is run without what is told before all members have answered and hosts have converged, for
+// as long as patience.
+func (o *observer) settled(ctx context.Context, patience time.Duration, tell func(Status)) error {
+	late := time.Now().Add(patience)
+	defer time.AfterFunc(patience, func() { o.set(func() {}) }).Stop()
+	begun := false
+	return o.run(ctx, func(s Status) {
+		begun = begun || !s.asking() && s.count(Working) == 0 || !time.Now().Before(late)
+		if begun {
+			tell(s)
+		}
+	})
 }
 
 // once returns the status when all is told, or late: hosts have as long as patience to converge.

@@ -103,8 +103,14 @@ func (e *UnreachableError) Error() string {
 	}
 	var b strings.Builder
 	b.WriteString("no host leads to its store")
+	mute := false
 	for _, h := range e.Hosts {
 		fmt.Fprintf(&b, "\n  %s: %s", remote.Clean(h.Host), remote.Clean(h.Err.Error()))
+		var login *loginError
+		mute = mute || errors.Is(h.Err, context.DeadlineExceeded) && !errors.As(h.Err, &login)
+	}
+	if mute {
+		b.WriteString("\nit answers when most of its members are up; if they are lost for good, spore revive makes one of the others the store")
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -265,6 +266,17 @@ func TestWhyNoHostLeadsToTheStore(t *testing.T) {
 	for name, h := range n {
 		if _, left := h.counts(); left != 0 {
 			t.Errorf("%d connections to %s are left", left, name)
+		}
+	}
+}
+
+// Hosts that can be reached and wait for the store in vain are a matter of its majority.
+func TestAStoreWithoutAMajorityIsTold(t *testing.T) {
+	timeout := fmt.Errorf("the store does not answer: %w", context.DeadlineExceeded)
+	for want, err := range map[bool]error{true: timeout, false: &loginError{timeout}} {
+		e := &UnreachableError{[]HostError{{"a", errNotThere}, {"b", err}}}
+		if got := strings.Contains(e.Error(), "spore revive"); got != want {
+			t.Errorf("%T: %v", err, e)
 		}
 	}
 }

@@ -123,11 +123,13 @@ func TestReachBySSH(t *testing.T) {
 		t.Fatalf("members %v (%v)", members, err)
 	}
 	members[0].Host = l.Host()
-	if got, err := l.ask(bounded(t), members[0]); err != nil || got.ID != members[0].ID || got.Leader != got.ID || got.Size == 0 {
+	q := newInquiry(l)
+	defer q.close()
+	if got, err := q.ask(bounded(t), members[0]); err != nil || got.ID != members[0].ID || got.Leader != got.ID || got.Size == 0 {
 		t.Errorf("it stands as %+v (%v)", got, err)
 	}
 	members[0].ID++
-	if _, err := l.ask(bounded(t), members[0]); err == nil {
+	if _, err := q.ask(bounded(t), members[0]); err == nil {
 		t.Error("another member answered, and it was taken for this one")
 	}
 }

@@ -177,6 +177,26 @@ func TestStatusInColour(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	for _, tt := range []struct {
+		line string
+		most int
+		want string
+	}{
+		{"hello", 0, "hello"},
+		{"hello", 6, "hello"},
+		{"hello", 5, "hell"},
+		{"\x1b[1mhello\x1b[0m there", 5, "\x1b[1mhell\x1b[0m"},
+		{"\x1b[1mhello\x1b[0m", 6, "\x1b[1mhello\x1b[0m"},
+		{"東京x", 4, "東"},
+		{"hello", 1, ""},
+	} {
+		if got := Cut(tt.line, tt.most); got != tt.want {
+			t.Errorf("%q in %d columns: %q, want %q", tt.line, tt.most, got, tt.want)
+		}
+	}
+}
+
 func TestChanges(t *testing.T) {
 	at := func(members []MemberStatus, hosts map[string]etcd.HostState) Status {
 		return NewStatus("home", etcd.Fleet{Hosts: hosts, LastData: 20, Seen: 30}, members)
@@ -307,6 +327,41 @@ func TestOneLook(t *testing.T) {
 	if _, err := newObserver("home", threeMembers(), answer).once(bounded(t), 1, 1); err == nil ||
 		err.Error() != "ask cluster home how it stands: the store does not answer" {
 		t.Errorf("a store that says nothing: %v", err)
+	}
+}
+
+// The first of what is told in the long run is not what is put together by and by.
+func TestTheFirstOfManyIsWhole(t *testing.T) {
+	source := threeMembers()
+	source.fleets <- fleetOf(map[string]etcd.HostState{"a": settled(19, fine)})
+	source.fleets <- fleetOf(map[string]etcd.HostState{"a": settled(20, fine)})
+	o := newObserver("home", source, func(_ context.Context, m etcd.Member) (etcd.MemberStatus, error) {
+		return etcd.MemberStatus{ID: m.ID, Leader: 1}, nil
+	})
+	o.every = patience
+	ctx, cancel := context.WithCancel(bounded(t))
+	var first *Status
+	err := o.settled(ctx, patience, func(s Status) {
+		if first == nil {
+			first = &s
+		}
+		cancel()
+	})
+	if err != nil || first == nil || !first.Converged || first.asking() {
+		t.Errorf("the first is %+v (%v)", first, err)
+	}
+
+	source = threeMembers()
+	source.fleets <- fleetOf(map[string]etcd.HostState{"a": settled(19, fine)})
+	o = newObserver("home", source, func(ctx context.Context, _ etcd.Member) (etcd.MemberStatus, error) {
+		<-ctx.Done()
+		return etcd.MemberStatus{}, ctx.Err()
+	})
+	o.every = patience
+	ctx, cancel = context.WithCancel(bounded(t))
+	told := false
+	if err := o.settled(ctx, time.Millisecond, func(Status) { told = true; cancel() }); err != nil || !told {
+		t.Errorf("what never settles is not told: %v", err)
 	}
 }
 

@@ -75,13 +75,43 @@ func (t table) write(w io.Writer, colour bool) error {
 // columns is how many of a terminal's columns s takes.
 func columns(s string) (n int) {
 	for _, r := range s {
-		switch kind := width.LookupRune(r).Kind(); {
-		case unicode.In(r, unicode.Mn, unicode.Me):
-		case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
-			n += 2
-		default:
-			n++
-		}
+		n += columnsOf(r)
 	}
 	return n
+}
+
+func columnsOf(r rune) int {
+	switch kind := width.LookupRune(r).Kind(); {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
+		return 2
+	}
+	return 1
+}
+
+// Cut returns as much of a line as so many of a terminal's columns hold, with all of its colours; all
+// of it if that is 0. One column stays free: a terminal clears the last when the rest of a line is.
+func Cut(line string, most int) string {
+	if most == 0 || columns(line) < most { // which counts colours, too, and so is never too few
+		return line
+	}
+	var b strings.Builder
+	n, colour := 0, false
+	for _, r := range line {
+		switch {
+		case r == '\x1b':
+			colour = true
+		case !colour:
+			if n += columnsOf(r); n >= most {
+				continue
+			}
+		case r == 'm':
+			colour = false
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
