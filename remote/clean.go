@@ -12,10 +12,11 @@ import (
 // err, or what failed of that.
 func (s *Session) leave(h *host, err error) error {
 	killed := s.alive
-	failed := s.sweep(h, everything)
-	if failed != nil {
-		s.warn("%v", atStep(StepClean, failed))
-		return cmp.Or(err, atStep(StepClean, failed))
+	if !s.left() {
+		if failed := s.sweep(h, everything); failed != nil {
+			s.warn("%v", atStep(StepClean, failed))
+			return cmp.Or(err, atStep(StepClean, failed))
+		}
 	}
 	if s.ran {
 		s.event(Stopped{Code: s.res.ExitCode, Killed: killed})
@@ -23,6 +24,9 @@ func (s *Session) leave(h *host, err error) error {
 	s.at, s.alive = nil, false
 	return err
 }
+
+// left reports whether the agent has seen to it that nothing but the cache stays.
+func (s *Session) left() bool { return s.tidy && s.at.cached() && len(s.at.made) == 0 }
 
 // A sweeping says what a sweep takes away.
 type sweeping int

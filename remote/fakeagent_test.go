@@ -94,7 +94,11 @@ func agentRun(run, store string, flags []string) int {
 	go func() {
 		commands(os.Stdin, out, store, flags, end)
 	}()
-	return <-end
+	code := <-end
+	if slices.Contains(flags, "tidy") {
+		os.RemoveAll(run)
+	}
+	return code
 }
 
 func listen(run string, out *speaker, store string, flags []string, end chan int) {
@@ -189,7 +193,8 @@ func paddedProgram(t *testing.T, dir string, size int) Binary {
 	must(t, os.WriteFile(path, []byte(text), 0o700))
 	sum, blake := sha256.Sum256([]byte(text)), blake2b.Sum512([]byte(text))
 	return Binary{
-		Path: path, SHA256: hex.EncodeToString(sum[:]), BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
+		Path: path, BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
+		SHA256: func() (string, error) { return hex.EncodeToString(sum[:]), nil },
 		Parcel: NewParcel(path, int64(len(text))),
 	}
 }

@@ -2,13 +2,14 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // install sees to it that the verified executable lies at p.path.
@@ -19,9 +20,9 @@ func (s *Session) install(ctx context.Context, h *host, p *place, v verdict, why
 		if err != nil {
 			return err
 		}
-		have = sum == p.binary.SHA256
+		have = sum == p.binary.BLAKE2b
 		if !have {
-			v, why = cachePoisoned, "has another SHA-256"
+			v, why = cachePoisoned, "has another digest"
 		}
 	}
 	if v == cachePoisoned {
@@ -60,7 +61,7 @@ func (s *Session) upload(ctx context.Context, h *host, p *place) error {
 func (s *Session) cargo(p *place) cargo {
 	tell := s.progress(p.binary.Size)
 	return cargo{
-		name: p.path, part: p.partial(), mode: 0o700, size: p.binary.Size, sum: p.binary.SHA256,
+		name: p.path, part: p.partial(), mode: 0o700, size: p.binary.Size, sum: p.sum,
 		resume: true, hurry: p.binary.Parcel != nil,
 		open: func(block int, zipped bool) (io.ReadCloser, error) {
 			if zipped && p.binary.Parcel != nil {
@@ -113,14 +114,14 @@ func (s *Session) verify(ctx context.Context, h *host, p *place) error {
 		return err
 	}
 	shell := execCopier{s, h}
-	if sum != p.binary.SHA256 {
-		err := fmt.Errorf("verify %s: its SHA-256 is %s, want %s", p.partial(), sum, p.binary.SHA256)
+	if sum != p.binary.BLAKE2b {
+		err := fmt.Errorf("verify %s: its digest is %s, want %s", p.partial(), sum, p.binary.BLAKE2b)
 		return errors.Join(err, shell.remove(ctx, []string{p.partial()}))
 	}
 	return shell.run(ctx, "place", "700", p.partial(), p.path)
 }
 
-// readBack computes the SHA-256 of a file of the host here, for hosts that cannot. A file that is
+// readBack computes the BLAKE2b of a file of the host here, for hosts that cannot. A file that is
 // larger than size is not read to its end, which it may not have, and has none that anybody wants.
 func (s *Session) readBack(ctx context.Context, h *host, name string, size int64) (string, error) {
 	c, release, err := s.copier(ctx, h)
@@ -128,7 +129,10 @@ func (s *Session) readBack(ctx context.Context, h *host, name string, size int64
 		return "", err
 	}
 	defer release()
-	sum := sha256.New()
+	sum, err := blake2b.New512(nil)
+	if err != nil {
+		return "", err
+	}
 	err = c.read(ctx, name, &atMost{sum, size})
 	if errors.Is(err, errTooLarge) {
 		return "too large", nil

@@ -22,12 +22,16 @@ type Dialer interface {
 // A Binary is an executable file of the initiator.
 type Binary struct {
 	Path    string
-	SHA256  string // lower-case hex; its name in a host's cache
 	BLAKE2b string // BLAKE2b-512 in lower-case hex
 	Size    int64  // bytes
+	// SHA256 returns its SHA-256 in lower-case hex. It is called for hosts that have no b2sum.
+	SHA256 func() (string, error)
 	// Parcel is the same file as it travels to the hosts that can unpack it; nil has it travel as it is.
 	Parcel *Parcel
 }
+
+// Digest names the executable, in a host's cache too: the first half of its BLAKE2b-512.
+func (b Binary) Digest() string { return b.BLAKE2b[:len(b.BLAKE2b)/2] }
 
 // A File is something to be copied into the run directory: a file, a directory or a symbolic link.
 type File struct {
@@ -83,6 +87,8 @@ type Options struct {
 	StopLine string // the line on stdin that asks an agent to end, without its newline; "" closes stdin
 	// Final reports whether an agent that exits by itself with code has done its job. nil: code is 0.
 	Final func(code int) bool
+	// Tidy says that an agent that ends with status 0 has taken its run directory away.
+	Tidy bool
 	// Once makes the agent's unexpected death an error rather than a reason to start it again.
 	Once bool
 

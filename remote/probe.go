@@ -13,6 +13,8 @@ import (
 const (
 	storeSocket = "store.sock"
 	binaryName  = "spore"
+
+	blakeOfNothing = "786a02f742015903c6c6fd852552d272" // begins so
 )
 
 // A place is what a session has, or is about to have, on a host.
@@ -26,6 +28,7 @@ type place struct {
 	made     []string
 	binary   Binary // as it is here
 	path     string // where it is there, or will be
+	sum      string // what the host is to find that it is
 }
 
 // partial is where the executable lies until it is verified; after a lost connection, what is there
@@ -100,7 +103,7 @@ func (p *probe) read(executable func(goos, goarch string) (Binary, error)) error
 				return err
 			}
 		case "ready":
-			return p.ready()
+			return p.ready(value)
 		default:
 			if err := p.take(key, value); err != nil {
 				return err
@@ -141,15 +144,21 @@ func (p *probe) system(uname string, executable func(goos, goarch string) (Binar
 	return err
 }
 
-func (p *probe) ready() error {
+// ready asks for the executable, of which the host is to compute the BLAKE2b if it has a b2sum.
+func (p *probe) ready(b2sum string) (err error) {
 	if p.place.run == "" || p.place.os == "" {
 		return errors.New("the host left out what was asked for")
 	}
 	p.place.path = path.Join(p.place.run, binaryName)
 	if !p.noCache {
-		p.place.path = path.Join(p.place.prefix, "cache", p.place.binary.SHA256, binaryName)
+		p.place.path = path.Join(p.place.prefix, "cache", p.place.binary.Digest(), binaryName)
 	}
-	return p.tell(p.place.binary.SHA256 + " " + p.place.binary.BLAKE2b)
+	if p.place.sum = p.place.binary.BLAKE2b; !strings.HasPrefix(b2sum, blakeOfNothing) {
+		if p.place.sum, err = p.place.binary.SHA256(); err != nil {
+			return err
+		}
+	}
+	return p.tell(p.place.binary.Digest() + " " + p.place.sum)
 }
 
 // verdict waits for what the host says about its cache, and has it keep what was made. The

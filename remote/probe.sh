@@ -15,6 +15,7 @@ made= newrun= bin=
 
 say() { printf '%s %s %s\n' "$nonce" "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
+make() { [ -d "$1" ] || mkdir -p "$1"; }
 
 # ours PATH [f]: PATH is a directory (a file with f), no link, of this user, writable by no other.
 ours() {
@@ -90,7 +91,7 @@ usable() {
 			[ -n "$a" ] || a=/
 		done
 		# Looked at before anything is made, and again after: only then can nobody interfere.
-		guarded "$dir" && why=$(mkdir -p "$dir" 2>&1) && ours "$dir" && p=$dir && dir=$(cd -P "$p" && pwd -P) &&
+		guarded "$dir" && why=$(make "$dir" 2>&1) && ours "$dir" && p=$dir && dir=$(cd -P "$p" && pwd -P) &&
 			guarded "$p" "$dir" && runs "$dir" && made=$made$new && return 0
 		;;
 	*) why='is not an absolute path' ;;
@@ -134,14 +135,14 @@ undo() {
 	exit 1
 }
 
-# cached: whether $bin is there and is what $sha, or $blake, says; what is not is removed.
+# cached: whether $bin is there and is what $sum says; what is not is removed.
 cached() {
 	[ -e "$bin" ] || [ -L "$bin" ] || { say cache miss; return; }
 	if ours "$bin" f; then
-		sum=$(proof_of "$bin")
-		case $sum in
+		is=$(hash_of "$bin")
+		case $is in
 		'') say cache unsure; return ;;
-		"$sha" | "$blake")
+		"$sum")
 			say cache hit
 			touch "${bin%/*}" # it is in use, when others are too many
 			return
@@ -155,7 +156,8 @@ cached() {
 
 # store_dir DIR: a directory of the cache; whatever else is in its place goes.
 store_dir() {
-	[ ! -e "$1" ] && [ ! -L "$1" ] || ours "$1" || rm -rf "$1"
+	ours "$1" && return
+	rm -rf "$1"
 	mkdir -p "$1" 2>/dev/null
 	ours "$1" || { say refused "$1: $why"; say fail; undo; }
 }
@@ -188,7 +190,7 @@ make_run() {
 		return
 	fi
 	run=$base/run-$id
-	if ! why=$({ mkdir -p "$base" && mkdir "$run"; } 2>&1); then
+	if ! why=$({ make "$base" && mkdir "$run"; } 2>&1); then
 		say refused "$run: $why"
 		say fail
 		undo
@@ -199,7 +201,7 @@ make_run() {
 
 main() {
 	printf '\n'
-	say sys "$(uname -s) $(uname -m)"
+	say sys "$(uname -sm)"
 	trap undo HUP INT TERM PIPE
 	prefix=
 	if [ -z "$nocache" ] || [ -z "$tmpgiven" ]; then
@@ -212,12 +214,12 @@ main() {
 	IFS=$nl
 	for x in $made; do say made "$x"; done
 	IFS=$ifs
-	say ready
-	read -r sha blake || undo
+	say ready "$(b2sum </dev/null 2>/dev/null)" # of nothing: it can be had
+	read -r digest sum || undo
 	if [ -z "$nocache" ]; then
-		bin=$prefix/cache/$sha/spore
+		bin=$prefix/cache/$digest/spore
 		store_dir "$prefix/cache"
-		store_dir "$prefix/cache/$sha"
+		store_dir "$prefix/cache/$digest"
 	else
 		bin=$run/spore
 	fi

@@ -42,6 +42,7 @@ type Session struct {
 	alive   bool   // an agent may be living on the host
 	ran     bool   // an agent has been started, as far as we know
 	started bool   // an agent has reported for duty at some time
+	tidy    bool   // the last agent has taken its run directory away
 	cause   error  // why the next agent replaces another
 	fails   int    // rounds in a row in which no agent reported for duty
 	retry   backoff

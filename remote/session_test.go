@@ -86,7 +86,7 @@ func TestPoisonedCache(t *testing.T) {
 			j := r.start(r.options())
 			waitEvent[Started](j, 1)
 			j.stopped()
-			poison(t, filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore"))
+			poison(t, filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore"))
 			j = r.start(r.options())
 			waitEvent[Started](j, 1)
 			if waitEvent[Probed](j, 1).Cached || !saw[Warning](j) {
@@ -229,5 +229,29 @@ func TestOneSessionAndNoForwarding(t *testing.T) {
 	r.server.DropAll()
 	waitEvent[Reattached](j, 1)
 	j.stopped()
+	r.wantOnlyCache()
+}
+
+// TestTidyAgent has an agent promise to take its directory away, which is believed where nothing else
+// is left to do.
+func TestTidyAgent(t *testing.T) {
+	r := newRig(t, sshtest.Options{})
+	runs := filepath.Join(r.prefix, "run-*")
+	for _, run := range []struct {
+		name  string
+		flags []string
+		left  int
+	}{
+		{"lies, and directories were made", nil, 0}, {"lies", nil, 1}, {"tells the truth", []string{"tidy"}, 0},
+	} {
+		o := r.options(run.flags...)
+		o.Tidy = true
+		j := r.start(o)
+		waitEvent[Started](j, 1)
+		j.stopped()
+		if left, _ := filepath.Glob(runs); len(left) != run.left {
+			t.Errorf("an agent that %s leaves %q", run.name, left)
+		}
+	}
 	r.wantOnlyCache()
 }

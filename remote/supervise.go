@@ -235,6 +235,7 @@ func (s *Session) ended(h *host, a *agent) error {
 	s.alive = false
 	if final || s.stopping() {
 		s.res.ExitCode = end.Code
+		s.tidy = s.o.Tidy && end.Code == 0
 		return nil
 	}
 	if s.fails > 0 {

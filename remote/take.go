@@ -24,7 +24,7 @@ type cargo struct {
 	part   string // where it is until it is whole and verified
 	mode   fs.FileMode
 	size   int64
-	sum    string // SHA-256, to be verified; "" for what need not be
+	sum    string // to be verified: SHA-256, or what the host can tell faster; "" for what need not be
 	resume bool   // part outlives a connection that is lost, and is gone on with
 	zip    bool   // let it come compressed, if the host can unpack it
 	hurry  bool   // give up with errSlow where that would be faster
@@ -33,7 +33,7 @@ type cargo struct {
 }
 
 var (
-	errUnsure = errors.New("the host has no tool to compute a SHA-256 with")
+	errUnsure = errors.New("the host has no tool to compute a digest with")
 	errSpoilt = errors.New("it did not arrive as it was sent")
 	errSlow   = errors.New("the way to the host is slow")
 )
@@ -99,7 +99,7 @@ func (c cargo) judge(key, value string) error {
 	case "unsure":
 		return errUnsure
 	case "differs":
-		return fmt.Errorf("verify %s: its SHA-256 is %s, want %s: %w", c.part, Clean(value), c.sum, errSpoilt)
+		return fmt.Errorf("verify %s: its digest is %s, want %s: %w", c.part, Clean(value), c.sum, errSpoilt)
 	case "short":
 		return fmt.Errorf("write %s: the host has %s bytes of it, want %d: %w", c.part, Clean(value), c.size, errSpoilt)
 	case "failed":

@@ -1,4 +1,4 @@
-# Takes in a file that follows on stdin: into $part and, once all of it is there and its SHA-256 is
+# Takes in a file that follows on stdin: into $part and, once all of it is there and its digest is
 # $sum, renamed to $name. Read from stdin by any POSIX sh, which reads no further than its last
 # line: what follows is not sent before "ready" is said.
 

@@ -37,8 +37,8 @@ type ServeOptions struct {
 	LogLevel slog.Leveler
 }
 
-// Serve runs an agent until it is told to stop or has been without the store for too long, when it
-// takes its directory away, or until ctx is done. Its records go to Out for as long as that is read and
+// Serve runs an agent until it is told to stop, has been without the store for too long, or ctx is done,
+// and takes its directory away. Its records go to Out for as long as that is read and
 // to whoever attaches. Serve returns the exit code, which the last record holds as well.
 func Serve(ctx context.Context, o ServeOptions) int {
 	j := newJournal()
@@ -122,14 +122,10 @@ func (s *server) work(ctx context.Context) (int, error) {
 		return ExitError, err
 	}
 	cause := context.Cause(ctx)
-	orphaned := errors.Is(cause, errOrphaned) || errors.Is(cause, errYielded)
-	// What tells an agent to stop may be a late byte of an initiator that has long gone.
-	if orphaned || errors.Is(cause, errStopped) || errors.Is(cause, errSucceeded) {
-		if err := os.RemoveAll(s.Dir); err != nil {
-			return ExitError, fmt.Errorf("clean up: %w", err)
-		}
+	if err := os.RemoveAll(s.Dir); err != nil {
+		return ExitError, fmt.Errorf("clean up: %w", err)
 	}
-	if orphaned {
+	if errors.Is(cause, errOrphaned) || errors.Is(cause, errYielded) {
 		return ExitOrphaned, cause
 	}
 	return 0, nil

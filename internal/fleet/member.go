@@ -96,6 +96,7 @@ func (m *member) bring(ctx context.Context, ready func()) (remote.Result, error)
 		Args:  m.args, Attach: m.attach, Bridge: bridge,
 		Stdin: known.wait, Marker: view.Marker, StopLine: agent.StopLine,
 		Final:  m.isFinal,
+		Tidy:   true,
 		Output: m.output, Stderr: m.stderr,
 		Event: func(e remote.Event) { m.event(e, ready) },
 	})
