@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds every wait. It is generous, since it tells slow from never, not slow from fast.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // A Fixture is one resource and the piece of the outside that it keeps. What is outside begins in
 // any state.

@@ -17,7 +17,7 @@ import (
 	"spore/internal/view"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A stage is a control socket with its journal.
 type stage struct {

@@ -15,7 +15,7 @@ import (
 	"spore/resources"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A follow is a Follower at work on a graph file in a directory of its own.
 type follow struct {

@@ -20,7 +20,7 @@ import (
 	"spore/resources"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func wait[T any](t testing.TB, c <-chan T, what string) (v T) {
 	t.Helper()

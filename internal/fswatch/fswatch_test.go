@@ -14,7 +14,7 @@ import (
 	"spore/internal/fswatch"
 )
 
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 func newHub(t *testing.T) *fswatch.Hub {
 	h := fswatch.New(slog.New(slog.DiscardHandler))

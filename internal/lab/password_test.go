@@ -19,7 +19,7 @@ func passwordLogin(l *lab.Lab, h *lab.Host, user, password string) (string, erro
 	}
 	addr := net.JoinHostPort(h.Addr.String(), "22")
 	client, err := gossh.Dial("tcp", addr, &gossh.ClientConfig{
-		User: user, Auth: []gossh.AuthMethod{gossh.Password(password)}, Timeout: 20 * time.Second,
+		User: user, Auth: []gossh.AuthMethod{gossh.Password(password)}, Timeout: time.Minute,
 		HostKeyCallback: known, HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 	})
 	if err != nil {

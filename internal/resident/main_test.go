@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long a test waits for anything: it bounds what hangs and measures nothing.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // TestMain makes of this binary what Services run, when they do.
 func TestMain(m *testing.M) {

@@ -25,7 +25,7 @@ import (
 )
 
 // deadline bounds every wait of these tests; reaching it is a failure.
-const deadline = 30 * time.Second
+const deadline = time.Minute
 
 // A user is a home directory with the Dialer that lives in it.
 type user struct {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // A lifeline tells when processes have begun and when the last of them is gone: they hold a named
 // pipe open, which ends with them.

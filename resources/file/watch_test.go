@@ -18,7 +18,7 @@ func TestSourceIsWatched(t *testing.T) {
 			dir := t.TempDir()
 			tree(t, dir+"/s", "a", "sub/b")
 			r := open(t, Spec{Path: dir + test.path, SourcePath: dir + test.source, Recurse: test.name == "tree"})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			changed, ended := make(chan struct{}, 1), make(chan error, 1)
 			go func() {
