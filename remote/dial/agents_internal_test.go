@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh/agent"
 )
@@ -50,5 +52,35 @@ func TestAgentConnectionIsSharedAndClosed(t *testing.T) {
 	}
 	if len(a.open) != 0 {
 		t.Error("a closed connection is kept")
+	}
+}
+
+// Whoever takes connections and answers nothing, as an agent that was suspended, holds up nobody.
+func TestSilentAgentIsGivenUp(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "agent")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a := newAgents()
+	a.limit = 10 * time.Millisecond
+	if _, _, err = a.signers(t.Context(), socket); err == nil || !strings.Contains(err.Error(), "timeout") {
+		t.Errorf("error %v, want a timeout", err)
+	}
+	if len(a.open) != 0 {
+		t.Error("a connection that failed is kept")
+	}
+}
+
+func TestWantsPassword(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Password: ": true, "password for me:": true, "me@host's password: ": true, "LDAP Password:": true,
+		"One-time password (OATH) for `me':": false, "New password: ": false, "Retype new password: ": false,
+		"Current password:": false, "(current) UNIX password: ": false, "Code:": false, "": false,
+	} {
+		if wantsPassword(text) != want {
+			t.Errorf("%q: %v, want %v", text, !want, want)
+		}
 	}
 }

@@ -155,9 +155,12 @@ func (m *methods) nextInterview() ssh.AuthMethod {
 // way, is answered as the password method would be; all others are asked each time.
 func (m *methods) answer(_, instruction string, texts []string, echos []bool) ([]string, error) {
 	if len(texts) == 0 {
+		if instruction != "" {
+			m.login.env.log.Info("the host says: "+printable(instruction), "host", m.login.settings.target.Name())
+		}
 		return nil, nil
 	}
-	if len(texts) == 1 && !echos[0] && strings.Contains(strings.ToLower(texts[0]), "password") {
+	if len(texts) == 1 && !echos[0] && wantsPassword(texts[0]) {
 		if !m.hasPassword() {
 			return nil, errRefused
 		}
@@ -185,6 +188,14 @@ func (m *methods) answer(_, instruction string, texts []string, echos []bool) ([
 	}
 	l.sentSecret()
 	return answers, nil
+}
+
+// wantsPassword reports whether text asks for the password of who logs in, and neither for one that
+// serves one time only nor for a new one in its place.
+func wantsPassword(text string) bool {
+	text = strings.ToLower(strings.Trim(text, " \t:"))
+	return slices.Contains([]string{"password", "unix password", "ldap password"}, text) ||
+		strings.HasPrefix(text, "password for ") || strings.HasSuffix(text, "'s password")
 }
 
 func (l *login) sentSecret() {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -28,14 +29,7 @@ func (l *login) identities() []identity {
 	held := l.fromAgent()
 	var named []identity
 	for _, path := range l.settings.identities {
-		f := l.env.keys.get(path)
-		if f.err != nil {
-			if l.settings.explicit || !errors.Is(f.err, os.ErrNotExist) {
-				l.note(f.err.Error())
-			}
-			continue
-		}
-		named = append(named, l.fromFile(f, held)...)
+		named = append(named, l.fromFile(l.env.keys.get(path), held)...)
 	}
 	list := named
 	if !l.settings.identitiesOnly {
@@ -55,7 +49,7 @@ func (l *login) identities() []identity {
 }
 
 // fromFile gives the identities of one IdentityFile. A key that the agent holds as well is left
-// to the agent, which asks for no passphrase.
+// to the agent, which asks for no passphrase and knows keys on tokens.
 func (l *login) fromFile(f *keyFile, held []identity) []identity {
 	var list []identity
 	for _, h := range held {
@@ -67,11 +61,19 @@ func (l *login) fromFile(f *keyFile, held []identity) []identity {
 		list = append(list, l.keyIdentity(f))
 	}
 	if len(list) == 0 {
-		l.note(fmt.Sprintf("key %s is neither there nor in ssh-agent", l.short(f.path)))
+		switch {
+		case f.err == nil:
+			l.note(fmt.Sprintf("key %s is neither there nor in ssh-agent", l.short(f.path)))
+		case l.settings.explicit || !errors.Is(f.err, os.ErrNotExist):
+			l.note(f.err.Error())
+		}
 		return nil
 	}
-	if f.cert != nil {
-		list = slices.Insert(list, 0, withCertificate(list[0], f.cert, f.path+"-cert.pub"))
+	i := slices.IndexFunc(list, func(id identity) bool {
+		return f.cert != nil && (id.public == nil || sameKey(id.public, f.cert.Key))
+	})
+	if i >= 0 {
+		list = slices.Insert(list, 0, withCertificate(list[i], f.cert, f.path+"-cert.pub"))
 	}
 	return list
 }
@@ -114,7 +116,9 @@ func (l *login) fromAgent() []identity {
 	if socket == "" {
 		return nil
 	}
+	resume := l.clock.pause() // the agent's silence is not the host's
 	signers, release, err := l.env.agents.signers(l.ctx, socket)
+	resume()
 	if err != nil {
 		l.note(err.Error())
 		return nil
@@ -122,12 +126,15 @@ func (l *login) fromAgent() []identity {
 	l.later(release)
 	var list []identity
 	for _, s := range signers {
-		signer := &heldSigner{Signer: s, login: l}
-		list = append(list, identity{
-			label:  "key " + ssh.FingerprintSHA256(s.PublicKey()) + " (agent)",
-			public: s.PublicKey(),
-			signer: func() (ssh.Signer, error) { return signer, nil },
-		})
+		label := "key " + ssh.FingerprintSHA256(s.PublicKey()) + " (agent)"
+		// The agent's client knows a blob and a name; what kind of key that is decides about much here.
+		public, err := ssh.ParsePublicKey(s.PublicKey().Marshal())
+		if err != nil {
+			l.note(fmt.Sprintf("%s is not offered: %v", label, err))
+			continue
+		}
+		signer := &heldSigner{Signer: s, public: public, label: label, login: l}
+		list = append(list, identity{label: label, public: public, signer: func() (ssh.Signer, error) { return signer, nil }})
 	}
 	return list
 }
@@ -217,13 +224,26 @@ func (s *lateSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm st
 // A heldSigner has the agent sign, which may ask its user to confirm or to touch a token.
 type heldSigner struct {
 	ssh.Signer
-	login *login
+	public ssh.PublicKey
+	label  string
+	login  *login
 }
+
+func (s *heldSigner) PublicKey() ssh.PublicKey { return s.public }
 
 func (s *heldSigner) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
 	resume := s.login.clock.pause()
 	defer resume()
-	return signWith(s.Signer, rand, data, algorithm)
+	waiting := time.AfterFunc(agentPatience, func() {
+		s.login.env.log.Warn("waiting for ssh-agent to sign: it may want a touch or a confirmation",
+			"host", s.login.settings.target.Name(), "key", s.label)
+	})
+	defer waiting.Stop()
+	signature, err := signWith(s.Signer, rand, data, algorithm)
+	if err != nil {
+		s.login.note(fmt.Sprintf("ssh-agent did not sign with %s: %v", s.label, err))
+	}
+	return signature, err
 }
 
 func signWith(s ssh.Signer, rand io.Reader, data []byte, algorithm string) (*ssh.Signature, error) {
