@@ -241,10 +241,12 @@ func TestDetachInterrupted(t *testing.T) {
 	p := s.start(append(s.everyone("first"), "--detach")...)
 	p.converged()
 	p.signal(syscall.SIGINT)
-	if code, _ := p.end(); code != 130 {
-		t.Errorf("exit code %d, want 130", code)
+	code, _ := p.end()
+	_, err := os.Stat(filepath.Join(s.home, ".local/share/spore/clusters/main.json"))
+	if code != 130 && (code != 0 || err != nil) { // 0 is of one that was done already
+		t.Errorf("exit code %d, want 130; the record of the cluster: %v", code, err)
 	}
-	if _, err := os.Stat(filepath.Join(s.home, ".local/share/spore/clusters/main.json")); err == nil {
+	if err == nil {
 		s.ok("destroy", "--yes") // it had got that far
 	}
 	for _, h := range s.hosts {

@@ -19,7 +19,7 @@ import (
 
 // patience is how long a test waits for anything at all: it bounds what hangs, on a machine that
 // may be busy, and measures nothing.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // theGround is what the tests share: they start in parallel and take the hosts they need.
 var theGround ground

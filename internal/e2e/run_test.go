@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -165,9 +166,10 @@ func (p *process) fails(host, resource string) view.Record {
 	})
 }
 
+// signal sends a signal, which is no error to a process that has ended meanwhile.
 func (p *process) signal(sig os.Signal) {
 	p.s.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.s.Fatalf("%s: %v", p.name, err)
 	}
 }
