@@ -72,27 +72,6 @@ func TestALeaseCannotBeMadeAnothers(t *testing.T) {
 	}
 }
 
-// TestHostsMayCallLittle has a host try what etcd itself leaves open to whoever has a certificate.
-func TestHostsMayCallLittle(t *testing.T) {
-	s := startServer(t)
-	b := raw(t, admit(t, s, "b", Grants{}))
-	for what, call := range map[string]func(context.Context) error{
-		"list members": func(ctx context.Context) error { _, err := b.MemberList(ctx); return err },
-		"ask status":   func(ctx context.Context) error { _, err := b.Status(ctx, s.Endpoint()); return err },
-		"list leases":  func(ctx context.Context) error { _, err := b.Leases(ctx); return err },
-		"list alarms":  func(ctx context.Context) error { _, err := b.AlarmList(ctx); return err },
-		"move leader":  func(ctx context.Context) error { _, err := b.MoveLeader(ctx, 1); return err },
-		"hash":         func(ctx context.Context) error { _, err := b.HashKV(ctx, s.Endpoint(), 0); return err },
-		"log in":       func(ctx context.Context) error { _, err := b.Authenticate(ctx, "root", ""); return err },
-		"list users":   func(ctx context.Context) error { _, err := b.UserList(ctx); return err },
-		"auth status":  func(ctx context.Context) error { _, err := b.AuthStatus(ctx); return err },
-	} {
-		if err := call(t.Context()); !denied(err) {
-			t.Errorf("%s: got %v, want permission denied", what, err)
-		}
-	}
-}
-
 func denied(err error) bool { return errors.Is(err, rpctypes.ErrPermissionDenied) }
 
 // Nobody passes whom the certificate authority of the store does not name a host or the operator.

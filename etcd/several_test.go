@@ -118,10 +118,11 @@ func operator(t *testing.T, a *Authority) Credentials {
 // must is a call that has to succeed in the end.
 func must[T any](t *testing.T, request func(context.Context) (T, error)) T {
 	t.Helper()
-	answer, err := call(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var answer T
+	again(t, func() (err error) {
+		answer, err = call(t.Context(), request)
+		return err
+	})
 	return answer
 }
 
