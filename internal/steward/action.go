@@ -25,11 +25,10 @@ type (
 		recipient string
 	}
 	promote struct{ seat seat }
-	// remove removes a member. If it failed, its host is not asked again for a while.
-	remove struct {
-		seat   seat
-		why    string
-		failed bool
+	remove  struct {
+		seat  seat
+		why   string
+		blame blame
 	}
 	moveLeader struct{ to seat }
 )
@@ -44,6 +43,15 @@ type (
 	dropOrder    struct{ host string }
 	putEndpoints struct{ urls []string }
 	disarm       struct{}
+)
+
+// A blame is what the removal of a member tells of its host.
+type blame int
+
+const (
+	blameless blame = iota
+	suspect         // others are asked before it
+	guilty          // it is not asked again for a while
 )
 
 // errSeal says that nothing can be encrypted for a host.

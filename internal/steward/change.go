@@ -38,19 +38,19 @@ func (v view) tend(learners []seat) action {
 	voters := v.voters()
 	switch {
 	case len(learners) > 1:
-		return remove{learners[len(learners)-1], "one learner at a time is enough", false}
+		return remove{learners[len(learners)-1], "one learner at a time is enough", blameless}
 	case h.leaving:
-		return remove{l, "its host leaves", false}
+		return remove{l, "its host leaves", blameless}
 	case !h.alive:
-		return remove{l, "its host is gone", true}
+		return remove{l, "its host is gone", guilty}
 	case h.able && h.peer != l.Peer:
-		return remove{l, "its host is at another address now", false}
+		return remove{l, "its host is at another address now", blameless}
 	case l.silent >= v.learnerTimeout:
-		return remove{l, fmt.Sprintf("it has not come up in %s", v.learnerTimeout), true}
+		return remove{l, fmt.Sprintf("it has not come up in %s", v.learnerTimeout), guilty}
 	case l.age >= catchUp*v.learnerTimeout:
-		return remove{l, fmt.Sprintf("it has not caught up in %s", catchUp*v.learnerTimeout), true}
+		return remove{l, fmt.Sprintf("it has not caught up in %s", catchUp*v.learnerTimeout), guilty}
 	case len(voters) >= v.most() && !v.alone():
-		return remove{l, "it is needed no more", false}
+		return remove{l, "it is needed no more", blameless}
 	case l.answers && healthy(voters)+1 >= quorum(len(voters)+1):
 		return promote{l}
 	}
@@ -75,7 +75,7 @@ func (v view) letGo() action {
 			continue
 		}
 		if s.ID != v.leader {
-			return remove{s, "its host leaves", false}
+			return remove{s, "its host leaves", blameless}
 		}
 		if heir, ok := v.heir(); ok {
 			return moveLeader{heir}
@@ -104,7 +104,7 @@ func (v view) replace() action {
 		// Some hosts have to take places that are free already.
 		free := max(0, v.most()-len(v.voters()))
 		if s.ID != v.leader && v.safe(s) && len(v.candidates(s.ID)) > free {
-			return remove{s, fmt.Sprintf("it has not answered for %s", s.silent.Round(time.Second)), false}
+			return remove{s, fmt.Sprintf("it has not answered for %s", s.silent.Round(time.Second)), suspect}
 		}
 	}
 	return nil
@@ -119,7 +119,7 @@ func (v view) shrink() action {
 	v.sortForRemoval(voters)
 	for _, s := range voters {
 		if s.ID != v.leader && v.safe(s) {
-			return remove{s, fmt.Sprintf("%d are enough", v.most()), false}
+			return remove{s, fmt.Sprintf("%d are enough", v.most()), blameless}
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@
 // joins first: then alone there are two for a moment, which is one more than the ideal.
 //
 // A member that has not answered for MemberTimeout goes if a host is there to take its place: maybe
-// its own, whose store then begins anew. It goes before the other comes: the number is never above
+// its own, whose store then begins anew, unless there is another. It goes before the other comes: the number is never above
 // the ideal, and to lose a member that does not answer loses nothing, since it helped no majority.
 // Without such a host it stays, for it may return.
 //

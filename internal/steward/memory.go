@@ -59,6 +59,13 @@ func (m *memory) fail(host string) {
 	m.failed[host] = failure{f.count, m.elapsed + pause}
 }
 
+// suspect remembers that a member of host had to be replaced: others are asked before it.
+func (m *memory) suspect(host string) {
+	f := m.failed[host]
+	f.count = max(1, f.count)
+	m.failed[host] = f
+}
+
 // forgive forgets that host ever failed.
 func (m *memory) forgive(host string) { delete(m.failed, host) }
 

@@ -125,3 +125,34 @@ func TestVotingIsNotSilence(t *testing.T) {
 		t.Errorf("the members are %+v", v.members)
 	}
 }
+
+// A member that does not answer is replaced by another host, though its own is there and comes first
+// by name.
+func TestSpareHostBeforeOneThatWasReplaced(t *testing.T) {
+	s := &simulation{world: newWorld(t, 1, 3, "a", "b", "c", "d")}
+	s.takeOver()
+	hosts := func() string {
+		names := ""
+		for _, m := range s.members {
+			names += m.Peer[:1]
+		}
+		return names
+	}
+	for range 30 {
+		s.step(2 * time.Second)
+	}
+	if hosts() != "abc" {
+		t.Fatalf("the members are %s", s)
+	}
+	for range 60 {
+		s.leader = s.members[0].ID
+		s.hosts["c"].runs = 0 // whoever starts it: nothing listens
+		s.hosts["c"].broken = true
+		if s.step(2 * time.Second); len(s.members) == 3 && hosts() != "abc" && hosts() != "abd" {
+			t.Fatalf("the members are %s", s)
+		}
+	}
+	if hosts() != "abd" {
+		t.Errorf("the members are %s", s)
+	}
+}

@@ -164,7 +164,11 @@ func (s *steward) act(ctx context.Context, a action) error {
 	case promote:
 		s.memory.forgive(a.seat.Host)
 	case remove:
-		if a.failed && a.seat.Host != "" {
+		switch {
+		case a.seat.Host == "":
+		case a.blame == suspect:
+			s.memory.suspect(a.seat.Host)
+		case a.blame == guilty:
 			s.memory.fail(a.seat.Host)
 		}
 	}
