@@ -73,7 +73,15 @@ func (r *resource) Check(ctx context.Context) ([]engine.Change, error) {
 		r.refreshed = false // what guards the command has settled the notification
 		return nil, nil
 	}
-	return []engine.Change{{Field: "cmd", From: why, To: "run"}}, nil
+	p, err := r.process("cmd", r.spec.Cmd, r.spec.Shell, r.spec.Args)
+	if err != nil {
+		return nil, err
+	}
+	to := "run"
+	if err := p.startable(ctx); err != nil { // others may make it so until it is run
+		to = fmt.Sprintf("run (as things are: %v)", err)
+	}
+	return []engine.Change{{Field: "cmd", From: why, To: to}}, nil
 }
 
 // reason says why the command has to run, if it has to.

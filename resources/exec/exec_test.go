@@ -212,6 +212,20 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A dry run has no other way to tell that the command would fail.
+func TestCheckTellsWhatTheCommandLacks(t *testing.T) {
+	for want, spec := range map[string]Spec{
+		"run": {Cmd: "true"},
+		"run (as things are: there is no directory /none to run it in)":                         {Cmd: "true", Cwd: "/none"},
+		"run (as things are: there is no program no-such-program in /bin: file does not exist)": {Cmd: "no-such-program", Env: map[string]string{"PATH": "/bin"}},
+	} {
+		r, _ := open(t, spec)
+		if changes, err := r.Check(t.Context()); err != nil || len(changes) != 1 || changes[0].To != want {
+			t.Errorf("got %v, %v, want %q", changes, err, want)
+		}
+	}
+}
+
 func TestOutputIsLoggedAtDebug(t *testing.T) {
 	r, out := open(t, Spec{Cmd: "echo one; echo two >&2", Shell: "/bin/sh"})
 	runs(t, r, true)

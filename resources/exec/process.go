@@ -68,7 +68,7 @@ func (p process) run(ctx context.Context, started func()) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
-		return p.explain(err)
+		return p.explain(ctx, err)
 	}
 	if started != nil {
 		started()
@@ -124,10 +124,19 @@ func (p process) command(ctx context.Context) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// startable reports what keeps the process from being started now.
+func (p process) startable(ctx context.Context) error {
+	if info, err := os.Stat(p.dir); err != nil || !info.IsDir() {
+		return fmt.Errorf("there is no directory %s to run it in", p.dir)
+	}
+	_, err := p.command(ctx)
+	return err
+}
+
 // explain says what kept a process from being started.
-func (p process) explain(err error) error {
-	if info, statErr := os.Stat(p.dir); statErr != nil || !info.IsDir() {
-		return fmt.Errorf("%s: there is no directory %s to run it in", p.field, p.dir)
+func (p process) explain(ctx context.Context, err error) error {
+	if why := p.startable(ctx); why != nil {
+		return fmt.Errorf("%s: %w", p.field, why)
 	}
 	if errors.Is(err, syscall.ENOEXEC) {
 		return fmt.Errorf("%s: %s is no program for this host, nor a script with a #! line", p.field, p.argv[0])

@@ -54,14 +54,14 @@ func (t *tail) lastLines() string {
 	return strings.Join(lines, "\n")
 }
 
-// lines calls line for each end of a line that is written to it.
+// lines calls ended when a line that is written to it ends, once for all that end together.
 type lines struct {
-	line func()
+	ended func()
 }
 
 func (l lines) Write(p []byte) (int, error) {
-	for range bytes.Count(p, []byte("\n")) {
-		l.line()
+	if bytes.IndexByte(p, '\n') >= 0 {
+		l.ended()
 	}
 	return len(p), nil
 }

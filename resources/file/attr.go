@@ -46,7 +46,7 @@ func find(field, name string, lookup func() (string, error)) principal {
 	if name == "" {
 		return principal{}
 	}
-	if id, err := strconv.ParseUint(name, 10, 31); err == nil {
+	if id, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return principal{name: name, id: int(id)}
 	}
 	text, err := lookup()
@@ -129,15 +129,15 @@ func (w want) setAttributes(root *os.Root, fi fs.FileInfo) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return w.dress(byName{root, fi.Name()}, fi, nil)
 	} else if err != nil {
-		return fmt.Errorf("apply: %w", err)
+		return fmt.Errorf("open %s: %w", w.path, cause(err))
 	}
 	defer f.Close()
 	now, err := f.Stat()
 	if err != nil {
-		return fmt.Errorf("apply: %w", err)
+		return fmt.Errorf("look at %s: %w", w.path, cause(err))
 	}
 	if !os.SameFile(now, fi) {
-		return fmt.Errorf("apply: %s was replaced meanwhile", w.path)
+		return fmt.Errorf("%s was replaced meanwhile", w.path)
 	}
 	return w.dress(f, now, nil)
 }

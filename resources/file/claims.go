@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"spore/internal/fswatch/mounts"
 )
 
 // linger is how long a claim outlives its resource: a live edit of the graph stops a resource
@@ -62,6 +64,18 @@ func (c *claims) notify(changed func()) (stop func()) {
 		defer c.mu.Unlock()
 		delete(c.listeners, &changed)
 	}
+}
+
+// has reports whether a resource declares path, by itself or in a tree.
+func (c *claims) has(path string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range c.paths {
+		if p.path == path || p.tree && mounts.Covers(p.path, path) {
+			return true
+		}
+	}
+	return false
 }
 
 // known returns every claimed path with all its parents, and whether all below is claimed as well.

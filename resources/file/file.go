@@ -26,10 +26,10 @@ func Kind(hub *fswatch.Hub) engine.Kind {
 	return engine.NewKind("file", "Keeps a file, a directory or a tree.",
 		func(_ string, spec Spec, env engine.Env) (engine.Resource, error) {
 			if err := spec.Validate(); err != nil {
-				return nil, fmt.Errorf("open: %w", err)
+				return nil, err
 			}
 			if spec.SourcePath != "" && !filepath.IsAbs(spec.SourcePath) {
-				return nil, fmt.Errorf("open: the source %s did not travel with the graph", spec.SourcePath)
+				return nil, fmt.Errorf("the source %s did not travel with the graph", spec.SourcePath)
 			}
 			path := filepath.Clean(spec.path())
 			claimed := claim{path, spec.isTree()}
@@ -93,6 +93,9 @@ func (r *resource) Check(ctx context.Context) ([]engine.Change, error) {
 	var changes []engine.Change
 	for _, w := range wants {
 		found, err := w.check(ctx)
+		if err == nil && len(found) > 0 {
+			err = r.forecast(w, found)
+		}
 		if err != nil {
 			return nil, err
 		}

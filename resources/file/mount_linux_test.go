@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"syscall"
@@ -30,5 +31,17 @@ func TestMountsAreSpared(t *testing.T) {
 		if got := contentOf(t, point+"/precious"); got != "precious" {
 			t.Errorf("it holds %q", got)
 		}
+	}
+}
+
+func TestReadOnlyFileSystem(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting takes root")
+	}
+	point := t.TempDir()
+	must(t, syscall.Mount("none", point, "tmpfs", syscall.MS_RDONLY, ""))
+	defer func() { must(t, syscall.Unmount(point, syscall.MNT_DETACH)) }()
+	if changes, err := open(t, Spec{Path: point + "/f"}).Check(t.Context()); !errors.Is(err, syscall.EROFS) {
+		t.Errorf("got %v, %v", changes, err)
 	}
 }

@@ -17,12 +17,16 @@ import (
 func (r *resource) checkAbsent() ([]engine.Change, error) {
 	fi, err := lstat(r.path)
 	if err != nil {
-		return nil, fmt.Errorf("check: %w", err)
+		return nil, err
 	}
 	if fi == nil {
 		return nil, nil
 	}
-	return []engine.Change{{Field: "state", From: Exists, To: Absent}}, r.mayRemove(fi)
+	changes := []engine.Change{{Field: "state", From: Exists, To: Absent}}
+	if err := r.mayRemove(fi); err != nil {
+		return nil, err
+	}
+	return changes, r.mayWrite(r.path, changes)
 }
 
 // mayRemove refuses what the spec does not say may go.

@@ -137,7 +137,7 @@ func (s Spec) validateAttributes() error {
 		}
 	}
 	for field, name := range map[string]string{"owner": s.Owner, "group": s.Group} {
-		if strings.ContainsAny(name, ": \t\n\x00") || strings.HasPrefix(name, "-") {
+		if strings.ContainsAny(name, ": \t\n\x00") || strings.HasPrefix(name, "-") || name == noID {
 			errs = append(errs, engine.Invalid(field, "want a name or a number, not %q", name))
 		}
 	}
@@ -175,6 +175,9 @@ func isVital(path string) bool {
 		"/Applications", "/Library", "/System", "/Users", "/Volumes", "/private", "/private/etc", "/private/tmp", "/private/var",
 	}, path)
 }
+
+// noID is the number that stands for no owner and no group.
+const noID = "4294967295"
 
 // special are the permissions beyond rwx.
 const special = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky

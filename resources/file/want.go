@@ -46,12 +46,10 @@ func (w want) change(field, from, to string) engine.Change {
 func (w want) check(ctx context.Context) ([]engine.Change, error) {
 	fi, err := lstat(w.path)
 	if err != nil {
-		return nil, fmt.Errorf("check: %w", err)
+		return nil, err
 	}
 	if fi == nil {
-		c := w.change("state", Absent, Exists)
-		c.Diff, _, err = w.diff(ctx, nil)
-		return []engine.Change{c}, err
+		return w.missing(ctx)
 	}
 	if fi.Mode().Type() != w.typ {
 		return []engine.Change{w.change("state", typeName(fi.Mode()), typeName(w.typ))}, w.refuse(fi)
@@ -61,7 +59,7 @@ func (w want) check(ctx context.Context) ([]engine.Change, error) {
 	case w.typ == fs.ModeSymlink:
 		target, err := os.Readlink(w.path)
 		if err != nil {
-			return nil, fmt.Errorf("check: %w", err)
+			return nil, err
 		}
 		if target != w.target {
 			changes = append(changes, w.change("content", "link to "+target, "link to "+w.target))
@@ -69,11 +67,22 @@ func (w want) check(ctx context.Context) ([]engine.Change, error) {
 	case w.body != nil:
 		c, err := w.checkContent(ctx, fi)
 		if err != nil {
-			return nil, fmt.Errorf("check: %w", err)
+			if now, _ := lstat(w.path); now == nil { // it went away just now
+				return w.missing(ctx)
+			}
+			return nil, err
 		}
 		changes = append(changes, c...)
 	}
 	return append(changes, w.checkAttributes(fi)...), nil
+}
+
+// missing reports that nothing is there.
+func (w want) missing(ctx context.Context) ([]engine.Change, error) {
+	c := w.change("state", Absent, Exists)
+	var err error
+	c.Diff, _, err = w.diff(ctx, nil)
+	return []engine.Change{c}, err
 }
 
 // refuse is the error of finding another type, unless force is set and can be followed.
@@ -108,14 +117,14 @@ func (w want) apply(ctx context.Context, drafts *drafts) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return w.write(ctx, root, nil, drafts)
 	} else if err != nil {
-		return fmt.Errorf("apply: %w", err)
+		return fmt.Errorf("look at %s: %w", w.path, cause(err))
 	}
 	if err := w.refuse(fi); err != nil {
 		return err
 	}
 	same, err := w.sameContent(ctx, root, fi)
 	if err != nil {
-		return fmt.Errorf("apply: %w", err)
+		return err
 	}
 	if same {
 		return w.setAttributes(root, fi)
@@ -153,7 +162,7 @@ func openParent(path string) (*os.Root, error) {
 	if fi, statErr := os.Stat(dir); errors.Is(err, syscall.ENOTDIR) || statErr == nil && !fi.IsDir() {
 		return nil, fmt.Errorf("parent directory %s is not a directory", dir)
 	}
-	return nil, fmt.Errorf("apply: %w", err)
+	return nil, err
 }
 
 func typeName(mode fs.FileMode) string {
