@@ -96,7 +96,27 @@ func claim(ctx context.Context, log *slog.Logger, s *state) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return lock, s.write()
+	if err := errors.Join(s.write(), s.occupy()); err != nil {
+		lock.Close() // now the next lab clears it away
+		return nil, err
+	}
+	return lock, nil
+}
+
+// occupy makes the lab's place in the directories that all labs share, which whoever closes the last lab
+// there removes: unlocked, that could be between the making of one and of what is to be in it.
+func (s *state) occupy() error {
+	if err := os.MkdirAll(s.disks(), 0o755); err != nil {
+		return err
+	}
+	for _, dir := range s.Cgroups {
+		for _, host := range s.Hosts {
+			if err := os.MkdirAll(filepath.Join(dir, s.Subnet.namespace(host)), 0o755); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // pickSubnet finds a subnet that is not in use, and goes round all of them before it returns to
