@@ -124,7 +124,16 @@ func (b *bench) tellTar(took map[string]series) {
 }
 
 func quotient(a, b time.Duration) float64 { return a.Seconds() / b.Seconds() }
-func ratio(a, b time.Duration) string     { return fmt.Sprintf("%.2f", quotient(a, b)) }
+
+// quotients divides run by run: those of one round took turns.
+func quotients(a, b series) (all []float64) {
+	for i := range a {
+		all = append(all, quotient(a[i], b[i]))
+	}
+	return all
+}
+
+func ratio(a, b time.Duration) string { return fmt.Sprintf("%.2f", quotient(a, b)) }
 
 // sporeRun runs the graph to its convergence and to the end of the process.
 func (b *bench) sporeRun(graph string) func(context.Context) error {

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	idle     = 10 * time.Second
-	memLimit = 40  // MiB resident, of an idle agent
-	cpuLimit = 0.5 // percent that is printed as none
+	idle     = time.Minute
+	memLimit = 40   // MiB resident, of an idle agent
+	cpuLimit = 0.05 // percent, less than which is printed as none
 )
 
 // footprint takes figure f of running processes: what they cost while nothing happens.
@@ -45,7 +45,7 @@ func (b *bench) footprint(ctx context.Context, j *job) error {
 	}
 	b.table.below("f: idle agent, resident memory, the largest", fmt.Sprintf("%.1f MiB (%.1f anonymous)", slices.Max(resident), slices.Max(anonymous)),
 		"MiB", slices.Max(resident), memLimit)
-	b.table.below(fmt.Sprintf("f: idle agent, CPU over %v, the busiest", idle), fmt.Sprintf("%.1f %%", slices.Max(cpu)), "%", slices.Max(cpu), cpuLimit)
+	b.table.below(fmt.Sprintf("f: idle agent, CPU over %v, the busiest", idle), fmt.Sprintf("%.2f %%", slices.Max(cpu)), "%", slices.Max(cpu), cpuLimit)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", j.cmd.Process.Pid))
 	if err != nil {
 		return err

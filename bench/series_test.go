@@ -41,7 +41,7 @@ func TestSeriesString(t *testing.T) {
 func TestTable(t *testing.T) {
 	var table table
 	table.atMost("g: late", "5 s", "1 s", 5, 2)
-	table.atLeast("b: fast", "1 s", "20 s", 20, 20)
+	table.atLeast("b: fast", "1 s", "20 s", []float64{25, 19, 20}, 20)
 	table.below("a: small", "39 MiB", "MiB", 39, 40)
 	var b strings.Builder
 	table.print(&b)

@@ -20,9 +20,12 @@ func (t *table) atMost(figure, ours, other string, ratio, limit float64) {
 	t.add(row{figure, ours, other, fmt.Sprintf("%.2f", ratio), fmt.Sprintf("≤ %g", limit), word(ratio <= limit)})
 }
 
-// atLeast adds a row whose ratio must be limit at least.
-func (t *table) atLeast(figure, ours, other string, ratio, limit float64) {
-	t.add(row{figure, ours, other, fmt.Sprintf("%.1f", ratio), fmt.Sprintf("≥ %g", limit), word(ratio >= limit)})
+// atLeast adds a row of the ratio of each round, whose median must be limit at least.
+func (t *table) atLeast(figure, ours, other string, ratios []float64, limit float64) {
+	sorted := slices.Sorted(slices.Values(ratios))
+	median := sorted[(len(sorted)-1)/2]
+	text := fmt.Sprintf("%.1f (%.1f–%.1f)", median, sorted[0], sorted[len(sorted)-1])
+	t.add(row{figure, ours, other, text, fmt.Sprintf("≥ %g", limit), word(median >= limit)})
 }
 
 // below adds a row of a figure that must be below the limit; both are in the given unit.
