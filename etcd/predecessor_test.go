@@ -105,14 +105,14 @@ func TestSuccessorTakesOver(t *testing.T) {
 
 // A successor that takes its time keeps what was there.
 func TestPredecessorIsKeptAlive(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	o := admit(t, s, "a", Grants{Exports: []string{"file"}})
-	o.TTL = time.Second // the store makes 2 of it
-	o.Predecessor = leave(t, o, "x")
+	o.TTL = 5 * time.Second // a busy machine may take some of them to prolong it
 	other := o
-	other.Predecessor = 0
-	unkept := leave(t, other, "y")
+	o.Predecessor = leave(t, o, "x")
 	c := dial(t, o)
+	unkept := leave(t, other, "y")
 	waitGone(t, s, unkept)
 	waitGone(t, s, leave(t, other, "z")) // and once more as long
 	if len(revisions(t, s, exportKey("file", "a", "x"))) != 1 {
