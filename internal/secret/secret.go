@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
+	"unicode/utf8"
 )
 
 const (
@@ -57,16 +59,32 @@ func (r *Resolver) Resolve(ctx context.Context, dir, reference string) (string, 
 			r.known = map[key]found{}
 		}
 		f.value, f.err = r.find(ctx, dir, reference)
-		if f.err == nil && f.value == "" {
-			f.err = errors.New("it is empty")
+		if f.err == nil {
+			f.err = check(f.value)
 		}
 		if f.err != nil {
-			f.err = fmt.Errorf("resolve %s: %w", reference, f.err)
+			f.value, f.err = "", fmt.Errorf("resolve %s: %w", reference, f.err)
 		}
 		r.known[k] = f
 	}
 	return f.value, f.err
 }
+
+// check says what keeps a value from being a secret. It travels as JSON, which would change what is no
+// text, and to a host nothing may arrive that is not what was meant.
+func check(value string) error {
+	switch {
+	case value == "":
+		return errors.New("it is empty")
+	case len(value) > maxSize:
+		return errTooLarge
+	case !utf8.ValidString(value):
+		return errors.New("it is not text in UTF-8: encode it, in base64 for instance, and have the host decode it")
+	}
+	return nil
+}
+
+var errTooLarge = fmt.Errorf("it is larger than %d KiB", maxSize>>10)
 
 func (r *Resolver) find(ctx context.Context, dir, reference string) (string, error) {
 	kind, rest, _ := strings.Cut(strings.TrimPrefix(reference, scheme), "/")
@@ -117,12 +135,9 @@ func readFile(path string, open func(io.Reader) (io.Reader, error)) (string, err
 }
 
 func read(in io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(in, maxSize+1))
+	text, err := io.ReadAll(io.LimitReader(in, maxSize+int64(len("\r\n"))+1))
 	if err != nil {
 		return "", err
-	}
-	if len(text) > maxSize {
-		return "", fmt.Errorf("it is larger than %d KiB", maxSize>>10)
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r"), nil
 }
@@ -131,10 +146,19 @@ func read(in io.Reader) (string, error) {
 // it is the command's own business to keep the secret out of that.
 func run(ctx context.Context, dir, command string) (string, error) {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	var out, errs bytes.Buffer
+	var out, errs bounded
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
+	cmd.WaitDelay = time.Second // for what it has started and left behind
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("command failed: %w: %s", err, strings.TrimSpace(errs.String()))
 	}
 	return read(&out)
+}
+
+// A bounded buffer keeps more than a secret may have, and not all that a command may print.
+type bounded struct{ bytes.Buffer }
+
+func (b *bounded) Write(p []byte) (int, error) {
+	b.Buffer.Write(p[:min(len(p), max(0, 2*maxSize-b.Len()))])
+	return len(p), nil
 }

@@ -3,7 +3,11 @@ package secret
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,13 +38,32 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s: got %q, %v; want %q", reference, got, err, want)
 		}
 	}
+	write(t, filepath.Join(dir, "largest"), strings.Repeat("x", maxSize)+"\r\n")
+	if got, err := r.Resolve(t.Context(), dir, "secret://file/largest"); len(got) != maxSize || err != nil {
+		t.Errorf("the largest: got %d bytes, %v", len(got), err)
+	}
+	write(t, filepath.Join(dir, "lines"), "\n\n one\ttwo\x00\n\n")
+	if got, err := r.Resolve(t.Context(), dir, "secret://file/lines"); got != "\n\n one\ttwo\x00\n" || err != nil {
+		t.Errorf("one newline is to go and nothing else: got %q, %v", got, err)
+	}
+	write(t, filepath.Join(dir, "binary"), "hun\xffter")
+	t.Setenv("SPORE_TEST_BINARY", "hun\xffter")
+	t.Setenv("SPORE_TEST_EMPTY", "")
 	for _, wrong := range []string{
 		"secret://env/SPORE_TEST_NONE", "secret://file/none", "secret://file/large", "secret://file/empty",
+		"secret://file/binary", "secret://env/SPORE_TEST_BINARY", "secret://env/SPORE_TEST_EMPTY", "secret://file/.",
+		"secret://cmd/cat binary", "secret://cmd/cat large large", "secret://cmd/echo hunter; exit 1",
 		"secret://cmd/exit 3", "secret://else/x", "secret://env/", "secret://", "secret://file/%zz",
 	} {
-		if got, err := r.Resolve(t.Context(), dir, wrong); err == nil || !strings.Contains(err.Error(), wrong) {
+		got, err := r.Resolve(t.Context(), dir, wrong)
+		if got != "" || err == nil || !strings.Contains(err.Error(), wrong) {
 			t.Errorf("%s: got %q, %v", wrong, got, err)
+		} else if told := strings.ReplaceAll(err.Error(), wrong, ""); strings.Contains(told, "hun") || strings.Contains(told, "xxx") {
+			t.Errorf("%s: the error tells: %v", wrong, err)
 		}
+	}
+	if got, err := r.Resolve(t.Context(), dir, "secret://cmd/sleep 9 & echo left"); err == nil {
+		t.Errorf("a command that leaves another behind: got %q", got)
 	}
 	r = &Resolver{}
 	if _, err := r.Resolve(t.Context(), dir, "secret://prompt/x"); err == nil {
@@ -133,6 +156,35 @@ func TestRedact(t *testing.T) {
 	} {
 		if got := r.Redact(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}
+
+// However a secret is written that somebody quotes, it does not get through.
+func TestRedactForms(t *testing.T) {
+	var r Redactor
+	const secret, multi = `p'a"s\s <w>&ö/@:+ %d`, "first line\nsecond 'line'"
+	r.Add(secret, multi)
+	encoded, err := json.Marshal(map[string]string{"password": secret, "key": multi})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		fmt.Sprintf("wrong password %q", secret), string(encoded),
+		"curl 'https://x/?q=" + url.QueryEscape(secret) + "'", "/" + url.PathEscape(secret) + "/x",
+		(&url.URL{Scheme: "https", User: url.UserPassword("u", secret), Host: "h"}).String(),
+		"echo '" + strings.ReplaceAll(secret, "'", `'\''`) + "'",
+		base64.StdEncoding.EncodeToString([]byte(secret)), base64.RawURLEncoding.EncodeToString([]byte(secret)),
+		"- first line\n+ second 'line'\n", fmt.Sprintf("%q", multi),
+	} {
+		got := r.Redact(text)
+		if !strings.Contains(got, Redacted) {
+			t.Errorf("%s stays", text)
+		}
+		for _, piece := range []string{"w>", "w%3", "first", "line"} {
+			if strings.Contains(got, piece) {
+				t.Errorf("of %s remains %s", text, got)
+			}
 		}
 	}
 }
