@@ -136,6 +136,7 @@ func TestForeignCertificatesAreRefused(t *testing.T) {
 // Whoever is in the same network can reach the port that members speak on, and any host holds a
 // certificate.
 func TestOnlyMembersReachThePeerPort(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	host, err := rootStore(s).Admit(t.Context(), s.Authority(), "a", Grants{})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 )
 
 func TestCertificateIsRenewed(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	store := openStore(t, s)
 	o := admit(t, s, "a", Grants{Resident: true, Keys: []string{"k"}})
@@ -134,6 +135,7 @@ func TestCertificateForAnEarlierRequest(t *testing.T) {
 
 // Without a certificate to show there is no connection, and no crash.
 func TestCertificateThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	o := admit(t, s, "a", Grants{Keys: []string{"k"}})
 	o.Certificate = func() (*tls.Certificate, error) { return nil, errors.New("the disk is gone") }

@@ -101,6 +101,7 @@ func TestDelayedWatchHoldsConvergenceBack(t *testing.T) {
 
 // Asking the fleet to catch up with a write that nobody watches costs one write and a report each.
 func TestCatchingUpCostsOneWriteAndNReports(t *testing.T) {
+	t.Parallel()
 	const n = 20
 	s := startServer(t)
 	store := openStore(t, s)

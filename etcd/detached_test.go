@@ -219,6 +219,7 @@ func TestSetEndpoints(t *testing.T) {
 }
 
 func TestFollowOrder(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	store := openStore(t, s)
 	l := &link{server: s, down: true}
@@ -283,6 +284,7 @@ func TestFollowOrder(t *testing.T) {
 
 // To be refused is not to be told that there is no order.
 func TestFollowOrderRefused(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c := dial(t, admit(t, s, "a", Grants{}))
 	err := c.FollowOrder(t.Context(), func(*Order) { t.Error("told of an order") })

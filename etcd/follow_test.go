@@ -12,6 +12,7 @@ import (
 // The operator who follows the fleet goes on doing so when another store takes over, also if that
 // forgets its past: no host seems to be gone for a moment, and nothing is missed.
 func TestFollowOutlivesTheHandover(t *testing.T) {
+	t.Parallel()
 	for _, compact := range []bool{false, true} {
 		s := startServer(t)
 		way := &way{open: s.Dial}

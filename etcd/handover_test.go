@@ -80,6 +80,7 @@ func watched(t *testing.T, c *clientv3.Client, key string, o ...clientv3.OpOptio
 
 // TestTheStoreIsHandedOver moves a store from a server to a member while hosts write and watch.
 func TestTheStoreIsHandedOver(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	way := &way{open: server.Dial}
 	through := func(o Options) Options {

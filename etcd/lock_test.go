@@ -80,6 +80,7 @@ func TestLockExcludes(t *testing.T) {
 }
 
 func TestLockIsLostWithItsLease(t *testing.T) {
+	t.Parallel()
 	s, one, two := lockStores(t)
 	held, release, err := one.Lock(t.Context())
 	if err != nil {
@@ -100,6 +101,7 @@ func TestLockIsLostWithItsLease(t *testing.T) {
 
 // Who does not hear from the store must take it that another has the lock.
 func TestLockIsLostInAnOutage(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	l := &link{server: s}
 	o := adminOptions(s)

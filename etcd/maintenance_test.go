@@ -13,6 +13,7 @@ import (
 
 // A snapshot that came through the store is one that a store is restored from.
 func TestStoreSnapshot(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	store := openStore(t, s)
 	if _, err := store.PutGraph(t.Context(), "a", Graph{Name: "one"}); err != nil {

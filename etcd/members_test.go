@@ -56,6 +56,7 @@ func memberOf(t *testing.T, s *Store, id uint64) (Member, bool) {
 
 // A member comes and goes, by calls whose answers may be lost: each is made twice.
 func TestMembersChange(t *testing.T) {
+	t.Parallel()
 	server := startServer(t)
 	ao := newMember(t, "a", server.Authority())
 	a := found(t, server, ao)
@@ -121,6 +122,7 @@ func TestMembersChange(t *testing.T) {
 }
 
 func TestStatusIsOfThatMember(t *testing.T) {
+	t.Parallel()
 	members, _ := three(t)
 	store := storeOf(t, members...)
 	for _, m := range members {
@@ -153,6 +155,7 @@ func TestStatusIsOfThatMember(t *testing.T) {
 
 // A host that is asked and never answers holds nobody up.
 func TestStatusIsBounded(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	o := adminOptions(s)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // of which nobody takes up what comes

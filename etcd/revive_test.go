@@ -132,6 +132,7 @@ func hear(t *testing.T, c *Client) told {
 // Clients that know what a revived store has lost neither keep to it nor miss what comes, and what
 // they had written is there again before the fleet converges.
 func TestClientsGoOnWithARevivedStore(t *testing.T) {
+	t.Parallel()
 	for name, mortal := range map[string]func(*testing.T) *mortal{"majority lost": majorityLost, "set back": setBack} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -92,6 +92,7 @@ func TestShortOutageIsNotNoticed(t *testing.T) {
 }
 
 func TestLongOutageIsMadeGoodOf(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	l := &link{server: s}
 	o := admit(t, s, "a", Grants{Exports: []string{"file"}})
@@ -130,6 +131,7 @@ func TestLongOutageIsMadeGoodOf(t *testing.T) {
 // A host that was cut off may have to export something else by now. Until it runs the graph that says
 // so, what it exported before does not come back.
 func TestLongOutageBringsNothingBackThatIsNoMore(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	l := &link{server: s}
 	o := admit(t, s, "a", Grants{Exports: []string{"file"}})
@@ -198,6 +200,7 @@ func TestLateWriteComesToNothing(t *testing.T) {
 
 // A lease that somebody ended is replaced, also when the next write finds it out first.
 func TestLostLeaseIsReplaced(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	a := dial(t, admit(t, s, "a", Grants{Exports: []string{"file"}, Collects: []string{"file"}}))
 	found := collect(t, a, "file")
@@ -223,6 +226,7 @@ func TestLostLeaseIsReplaced(t *testing.T) {
 
 // What could not be written is written as soon as it can be, without being asked for again.
 func TestWritesOfAnOutageAreMadeAfterIt(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	l := &link{server: s, down: true}
 	o := admit(t, s, "a", Grants{Exports: []string{"file"}, Collects: []string{"file"}})

@@ -131,6 +131,7 @@ func TestProcessedWaitsForTheFirstAnswer(t *testing.T) {
 }
 
 func TestRefusedWatchFails(t *testing.T) {
+	t.Parallel()
 	s := startServer(t)
 	c := dial(t, admit(t, s, "a", Grants{}))
 	if err := c.Collect(t.Context(), []string{"file"}, nil); err == nil {

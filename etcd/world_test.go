@@ -15,6 +15,7 @@ import (
 )
 
 func TestWorldLaws(t *testing.T) {
+	t.Parallel()
 	enginetest.TestWorld(t, func(t *testing.T) func(host string) engine.World {
 		s := startServer(t)
 		var mu sync.Mutex
