@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,24 +157,38 @@ func (f *fleet) recaps() []Recap {
 	for i, m := range f.members {
 		all[i] = Recap{Host: m.name, Recap: m.recap()}
 	}
+	if f.left {
+		for _, name := range slices.Sorted(maps.Keys(f.Detach.Settled)) {
+			all = append(all, Recap{Host: name, Recap: f.recapOf(f.latest().Hosts[name])})
+		}
+	}
 	return all
+}
+
+// recapOf tells how a host stands, as the store knows it.
+func (f *fleet) recapOf(h etcd.HostState) view.Recap {
+	r := view.Recap{Counts: h.Report.Counts, State: view.StateInterrupted}
+	switch {
+	case f.left && !h.HasReport:
+		r.State, r.Error = view.StateUnreachable, "it is silent, and takes its graph when it is back"
+	case r.Counts.Failed > 0:
+		r.State = view.StateFailed
+		if len(h.Report.Failures) > 0 {
+			r.Error = clip(h.Report.Failures[0])
+		}
+	case h.HasReport && h.Report.Settled && h.Report.Graph == h.Graph:
+		r.State = view.StateConverged
+	}
+	return r
 }
 
 func (m *member) recap() view.Recap {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	report := m.final.Report
-	r := view.Recap{Counts: report.Counts, Sent: m.sent, Took: m.took, State: view.StateInterrupted}
-	switch {
-	case m.err != nil:
+	r := m.fleet.recapOf(m.final)
+	r.Sent, r.Took = m.sent, m.took
+	if m.err != nil {
 		r.State, r.Error = view.StateUnreachable, m.err.Error()
-	case report.Counts.Failed > 0:
-		r.State = view.StateFailed
-		if len(report.Failures) > 0 {
-			r.Error = clip(report.Failures[0])
-		}
-	case m.final.HasReport && report.Settled && report.Graph == m.final.Graph:
-		r.State = view.StateConverged
 	}
 	return r
 }

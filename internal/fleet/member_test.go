@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -151,6 +152,47 @@ func TestRecap(t *testing.T) {
 		}
 		if r := m.recap(); r.State != c.state || r.Error != c.problem {
 			t.Errorf("%+v is %s %q, want %s %q", s, r.State, r.Error, c.state, c.problem)
+		}
+	}
+}
+
+// Of hosts that have been left to themselves the store alone tells, also of those that were at home in it
+// before.
+func TestRecapOfWhatWasLeft(t *testing.T) {
+	f, _ := crew(t, "remote: [a, b]\n")
+	f.Detach = &Detach{Settled: map[string]*manifest.Manifest{"c": nil, "d": nil}}
+	done := etcd.HostState{Graph: 5, HasReport: true, Report: etcd.Report{Settled: true, Graph: 5}}
+	f.state.Hosts = map[string]etcd.HostState{"c": done, "d": {Graph: 5}}
+	f.members[0].final, f.members[1].final = done, etcd.HostState{Graph: 5}
+	if n := len(f.recaps()); n != 2 {
+		t.Errorf("of %d hosts it is told before they are left, want 2", n)
+	}
+	f.left = true
+	got := map[string]string{}
+	for _, r := range f.recaps() {
+		got[r.Host] = r.State
+	}
+	want := map[string]string{"a": view.StateConverged, "b": view.StateUnreachable, "c": view.StateConverged, "d": view.StateUnreachable}
+	if !maps.Equal(got, want) {
+		t.Errorf("they are %v, want %v", got, want)
+	}
+}
+
+// One that is silent is not waited for: it may be gone for long.
+func TestSettledWithoutTheSilent(t *testing.T) {
+	f, _ := crew(t, "remote: a\n")
+	d := &detachment{fleet: f, Detach: &Detach{Settled: map[string]*manifest.Manifest{"b": nil}}, hosts: []*joining{{member: f.members[0]}}}
+	done := etcd.HostState{Graph: 5, HasReport: true, Report: etcd.Report{Settled: true, Graph: 5, Processed: 9}}
+	gone := done
+	gone.HasReport = false
+	for _, c := range []struct {
+		b    etcd.HostState
+		data int64
+		want bool
+	}{{done, 9, true}, {gone, 9, true}, {done, 10, false}} {
+		f.state = etcd.Fleet{Hosts: map[string]etcd.HostState{"a": done, "b": c.b}, LastData: c.data}
+		if d.settled() != c.want {
+			t.Errorf("with b %+v, and data of %d: settled is %t", c.b, c.data, !c.want)
 		}
 	}
 }

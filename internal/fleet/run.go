@@ -23,6 +23,7 @@ type fleet struct {
 	members  []*member
 	moved    chan struct{} // capacity 1: whether it has converged may be answered otherwise now
 	stopping atomic.Bool
+	left     bool       // to itself: nothing but its store tells of it now
 	editor   sync.Mutex // held while an edit is applied, or a host admitted
 	endEdits func()     // ends edits, and waits until none is under way
 

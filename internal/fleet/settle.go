@@ -74,6 +74,7 @@ func (d *detachment) grow(ctx context.Context) error {
 	if err := d.Save(record); err != nil {
 		return err
 	}
+	d.left = true
 	ctx, cancel := context.WithTimeout(ctx, growBound)
 	defer cancel()
 	want, have := d.ideal(), -1
@@ -105,13 +106,15 @@ func voters(members []etcd.Member) (n int) {
 	return n
 }
 
-// settled reports whether every host of the command has converged by itself.
+// settled reports whether every host of the command has converged by itself, but for those that are
+// silent: they have gone, and may be gone for long.
 func (d *detachment) settled() bool {
-	names := slices.Sorted(maps.Keys(d.Settled))
+	names := slices.Collect(maps.Keys(d.Settled))
 	for _, j := range d.hosts {
 		names = append(names, j.name)
 	}
-	return d.latest().Converged(names)
+	fleet := d.latest()
+	return fleet.Converged(slices.DeleteFunc(names, func(name string) bool { return !fleet.Hosts[name].HasReport }))
 }
 
 // ideal is how many members the store is to have: odd, and at most as many as there are hosts.
