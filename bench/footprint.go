@@ -17,8 +17,8 @@ import (
 
 const (
 	idle     = time.Minute
-	memLimit = 40   // MiB resident, of an idle agent
-	cpuLimit = 0.05 // percent, less than which is printed as none
+	memLimit = 40  // MiB resident, of an idle agent
+	cpuLimit = 0.1 // percent of a CPU, which is what four timers a second of etcd's client may take
 )
 
 // footprint takes figure f of running processes: what they cost while nothing happens.
