@@ -16,6 +16,7 @@ import (
 // fakeSudo stands for sudo, and does as $HABIT says. Nobody becomes anybody else by it.
 const fakeSudo = `#!/bin/sh
 [ "$HABIT" != tty ] || { echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1; }
+[ "$HABIT" != expired ] || { echo "WARNING: Your password has expired." >&2; echo "Password change required but no TTY available." >&2; exit 1; }
 [ "$HABIT" != none ] || { echo "sh: 1: exec: sudo: not found" >&2; exit 127; }
 prompt='[sudo] password for me: ' from=tty
 while [ $# -gt 0 ]; do
@@ -144,6 +145,7 @@ func TestBecomeRefused(t *testing.T) {
 		{"echoes", []string{"open sesame"}, "it is refused: the host says: you said …"},
 		{"tty", nil, "it demands a terminal, and the host gives none"},
 		{"none", nil, "there is no sudo"},
+		{"expired", nil, "the password has expired: log in by ssh and change it: the host says: "},
 	} {
 		t.Run(test.habit, func(t *testing.T) {
 			r := newForeignRig(t, test.habit, sshtest.Options{})

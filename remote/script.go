@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed" // the scripts
@@ -42,7 +43,8 @@ type script struct {
 	eof   func() // ends stdin
 	end   func() // frees the session and stops watching the context
 	ctx   context.Context
-	said  string // what it said last that is not ours
+	said  string      // what it said last that is not ours
+	cried chan string // what it said last on its standard error, once that has ended
 }
 
 // script starts body, whose last line runs call, with vars set. Once ctx ends the script reads
@@ -100,7 +102,8 @@ func (s *script) start(text string) error {
 	s.in, s.eof = in, in.end
 	s.limit = &io.LimitedReader{R: s.cmd.out, N: maxScriptOutput}
 	s.out = bufio.NewReader(s.limit)
-	go io.Copy(io.Discard, s.cmd.errs)
+	s.cried = make(chan string, 1)
+	go func() { s.cried <- lastWords(s.cmd.errs) }()
 	_, err := io.WriteString(s.in, text)
 	if err == io.EOF { // it has ended: next will tell
 		return nil
@@ -131,10 +134,24 @@ func (s *script) next() (key, value string, err error) {
 	}
 }
 
-// early is the error of a script that has ended without its last word.
+// lastWords reads r to its end and returns the last line in it that says something, cleaned.
+func lastWords(r io.Reader) (text string) {
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadSlice('\n')
+		if clean := Clean(string(line)); clean != "" {
+			text = clean
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return text
+		}
+	}
+}
+
+// early is the error of a script that has ended without its last word. Its streams end together.
 func (s *script) early() error {
-	if s.said != "" {
-		return fmt.Errorf("the host ended the script early (it says %q): it needs a POSIX /bin/sh", s.said)
+	if said := cmp.Or(<-s.cried, s.said); said != "" {
+		return fmt.Errorf("the host ended the script early (it says %q): it needs a POSIX /bin/sh", said)
 	}
 	return errors.New("the host ended the script early: it needs a POSIX /bin/sh")
 }

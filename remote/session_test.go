@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"spore/internal/sshtest"
@@ -141,6 +142,17 @@ func TestOtherLoginShells(t *testing.T) {
 		j.waitLine("agent: store says got from the host", 1)
 		j.stopped()
 		r.wantOnlyCache()
+	}
+}
+
+// Why a host starts nothing it often says on standard error.
+func TestLoginShellThatRefuses(t *testing.T) {
+	shell := filepath.Join(t.TempDir(), "shell")
+	must(t, os.WriteFile(shell, []byte("#!/bin/sh\necho welcome\necho 'Password change required' >&2\nexit 1\n"), 0o700))
+	r := newRig(t, sshtest.Options{Shell: shell})
+	j := r.start(r.options())
+	if _, err := j.end(); err == nil || !strings.Contains(err.Error(), "Password change required") {
+		t.Errorf("Run says %v", err)
 	}
 }
 

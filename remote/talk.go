@@ -37,6 +37,7 @@ var (
 	saysWrong    = regexp.MustCompile(`(?i)incorrect|authentication fail|try again`)
 	knowsNoFlag  = regexp.MustCompile(`(?i)(unrecogni[sz]ed|invalid|unknown|unexpected|unsupported)[^\n]*-p\b|-p\b[^\n]*(not supported|unsupported)`)
 	isNotThere   = regexp.MustCompile(`(?i)\b(sudo|doas|su): (command )?not found`)
+	mustChange   = regexp.MustCompile(`(?i)password change required|password (has|is) expired`) // sshd's, in front of every command
 	saysTimedOut = regexp.MustCompile(`(?i)timed? ?out`)
 )
 
@@ -256,6 +257,8 @@ func (t *talk) answer(ctx context.Context, to io.Writer) error {
 // refusal says why it ended and began nothing.
 func (t *talk) refusal() error {
 	switch {
+	case mustChange.MatchString(t.said):
+		return t.failed("the password has expired: log in by ssh and change it", t.said, nil)
 	case t.asked && saysTimedOut.MatchString(t.said):
 		return errLate
 	case t.sent && saysWrong.MatchString(t.said):

@@ -10,6 +10,14 @@ import (
 
 var errDenied = errors.New("permission denied")
 
+// denied refuses a log-in, with the words that the Options have for it.
+func (s *Server) denied() error {
+	if s.opts.Refusal == "" {
+		return errDenied
+	}
+	return &ssh.BannerError{Err: errDenied, Message: s.opts.Refusal}
+}
+
 func (s *Server) serverConfig() *ssh.ServerConfig {
 	tries := s.opts.MaxAuthTries
 	if tries == 0 {
@@ -40,7 +48,7 @@ func (s *Server) userAllowed(meta ssh.ConnMetadata) bool {
 
 func (s *Server) checkKey(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
 	if !s.userAllowed(meta) {
-		return nil, errDenied
+		return nil, s.denied()
 	}
 	if _, ok := key.(*ssh.Certificate); ok && s.opts.UserCA != nil {
 		checker := ssh.CertChecker{IsUserAuthority: func(ca ssh.PublicKey) bool {
@@ -57,12 +65,12 @@ func (s *Server) checkKey(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permis
 			return s.factor(&ssh.Permissions{})
 		}
 	}
-	return nil, errDenied
+	return nil, s.denied()
 }
 
 func (s *Server) checkPassword(meta ssh.ConnMetadata, password []byte) (*ssh.Permissions, error) {
 	if !s.userAllowed(meta) || subtle.ConstantTimeCompare(password, []byte(s.opts.Password)) == 0 {
-		return nil, errDenied
+		return nil, s.denied()
 	}
 	return s.factor(&ssh.Permissions{})
 }
@@ -79,7 +87,7 @@ func (s *Server) factor(perms *ssh.Permissions) (*ssh.Permissions, error) {
 
 func (s *Server) interview(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
 	if !s.userAllowed(meta) {
-		return nil, errDenied
+		return nil, s.denied()
 	}
 	var texts []string
 	var echos []bool
@@ -88,11 +96,11 @@ func (s *Server) interview(meta ssh.ConnMetadata, ask ssh.KeyboardInteractiveCha
 	}
 	answers, err := ask(meta.User(), "", texts, echos)
 	if err != nil || len(answers) != len(texts) {
-		return nil, errDenied
+		return nil, s.denied()
 	}
 	for i, q := range s.opts.Questions {
 		if answers[i] != q.Answer {
-			return nil, errDenied
+			return nil, s.denied()
 		}
 	}
 	return &ssh.Permissions{}, nil

@@ -32,6 +32,7 @@ type Options struct {
 	MaxAuthTries    int             // 0 is 6, as OpenSSH has it
 	HostKeys        []ssh.Signer    // none means a new ed25519 key; certificates are allowed
 	Banner          string          // shown before authentication
+	Refusal         string          // said to whoever is not let in
 	Greeting        string          // what a chatty .bashrc prints ahead of every command and of SFTP
 	Shell           string          // runs commands by -c; "" is /bin/sh
 	NoSFTP          bool            // no sftp subsystem

@@ -276,6 +276,22 @@ func TestUserCertificates(t *testing.T) {
 	})
 }
 
+// What a host says to all the world is not repeated; what it says of a refusal is, without what
+// could steer a terminal.
+func TestTheHostSaysWhy(t *testing.T) {
+	u := newUser(t)
+	u.key("id_ed25519")
+	_, other := newPrivate(t)
+	s := start(t, sshtest.Options{
+		AuthorizedKeys: keys(other), Banner: "private property\n", Refusal: "Your account\x1b[31m has expired.\r\n",
+	})
+	u.trust(s)
+	e := u.authError("me@"+s.Addr(), "the host says: Your account[31m has expired.")
+	if strings.Contains(e.Error(), "property") {
+		t.Error(e)
+	}
+}
+
 func TestPasswordInAddress(t *testing.T) {
 	u := newUser(t)
 	s := start(t, sshtest.Options{Password: "pw-secret"})

@@ -23,9 +23,10 @@ type login struct {
 	mu       sync.Mutex // guards what the handshake's goroutine notes down
 	tried    []string
 	notes    []string
-	prompted bool // a person may have kept the host waiting
-	secrets  bool // a password or code has been sent
-	hungUp   bool // the connection ended before the host had decided
+	prompted bool   // a person may have kept the host waiting
+	secrets  bool   // a password or code has been sent
+	hungUp   bool   // the connection ended before the host had decided
+	said     string // what the host said of the last attempt
 	done     []func()
 }
 
@@ -58,6 +59,21 @@ func (l *login) lostPatience() bool {
 	defer l.mu.Unlock()
 	return l.prompted && l.hungUp
 }
+
+// hear is an ssh.BannerCallback. What comes before anything was tried greets all the world; what
+// comes after it may say why we are not let in.
+func (l *login) hear(message string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := []rune(strings.TrimSpace(printable(message)))
+	if len(l.tried) > 0 && len(text) > 0 {
+		l.said = "the host says: " + string(text[:min(len(text), maxSaid)])
+	}
+	return nil
+}
+
+// maxSaid is how many characters of what a host says get into an error.
+const maxSaid = 300
 
 // later runs f when the attempt is over.
 func (l *login) later(f func()) {
@@ -124,6 +140,7 @@ func (l *login) config(conn *stream) (*ssh.ClientConfig, error) {
 		Config:            ssh.Config{KeyExchanges: s.kexAlgos, Ciphers: s.ciphers, MACs: s.macs},
 		User:              s.user,
 		AuthCallback:      m.next,
+		BannerCallback:    l.hear,
 		HostKeyCallback:   check,
 		HostKeyAlgorithms: algorithms,
 		ClientVersion:     "SSH-2.0-spore",
@@ -148,6 +165,8 @@ func (l *login) explain(ctx context.Context, conn *stream, err error) error {
 		return l.authError(err, false)
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case l.said != "":
+		err = fmt.Errorf("%w: %s", err, l.said)
 	}
 	if p, ok := conn.Conn.(*proxyConn); ok {
 		err = p.explain(err)
@@ -157,6 +176,9 @@ func (l *login) explain(ctx context.Context, conn *stream, err error) error {
 
 func (l *login) authError(err error, tooMany bool) error {
 	e := &AuthError{Host: l.settings.target.Name(), User: l.settings.user, Tried: l.tried, Notes: l.notes}
+	if l.said != "" {
+		e.Notes = append(slices.Clone(e.Notes), l.said)
+	}
 	switch {
 	case tooMany:
 		e.Err = errors.New("the host allows no further attempt")
