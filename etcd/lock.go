@@ -29,7 +29,11 @@ func (s *Store) lock(ctx context.Context, prefix string) (held context.Context, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("get a lease for the lock: %w", err)
 	}
-	session, err := concurrency.NewSession(s.etcd, concurrency.WithLease(lease.ID), concurrency.WithContext(ctx))
+	// A mutex that is not waited for any longer is cleaned up within its client's context, which for
+	// s.etcd ends with the process: without a majority of the store that takes for ever.
+	client := clientv3.NewCtxClient(ctx)
+	client.KV, client.Lease, client.Watcher = s.etcd.KV, s.etcd.Lease, s.etcd.Watcher
+	session, err := concurrency.NewSession(client, concurrency.WithLease(lease.ID), concurrency.WithContext(ctx))
 	if err != nil {
 		return nil, nil, fmt.Errorf("keep the lease of the lock: %w", err)
 	}

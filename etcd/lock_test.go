@@ -141,3 +141,37 @@ func TestLockGivesUpWithItsContext(t *testing.T) {
 	}
 	waitHolders(t, s, 1)
 }
+
+// stuck is a store that takes no writes, as one without a majority.
+type stuck struct{ clientv3.KV }
+
+func (stuck) Delete(ctx context.Context, _ string, _ ...clientv3.OpOption) (*clientv3.DeleteResponse, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestLockIsGivenUpWithoutTheStore(t *testing.T) {
+	s, one, two := lockStores(t)
+	_, release, err := one.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	two.etcd.KV = stuck{two.etcd.KV}
+	ctx, cancel := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() {
+		_, _, err := two.Lock(ctx)
+		given <- err
+	}()
+	waitHolders(t, s, 2)
+	cancel()
+	select {
+	case err := <-given:
+		if err == nil {
+			t.Error("the lock was taken")
+		}
+	case <-time.After(patience):
+		t.Fatal("the lock is waited for still")
+	}
+}
