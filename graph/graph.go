@@ -82,11 +82,12 @@ func (g *Graph[K, V, E]) Vertex(key K) V { return g.vertices[key] }
 // Keys returns the keys in the order in which they were added.
 func (g *Graph[K, V, E]) Keys() []K { return slices.Clone(g.keys) }
 
-// Out returns the edges that leave the vertex, in the order in which they were made.
-func (g *Graph[K, V, E]) Out(key K) []Arc[K, E] { return slices.Clone(g.out[key]) }
+// Out returns the edges that leave the vertex, in the order in which they were made. The slice is
+// the graph's own, and not to be changed.
+func (g *Graph[K, V, E]) Out(key K) []Arc[K, E] { return slices.Clip(g.out[key]) }
 
-// In returns the edges that reach the vertex, in the order in which they were made.
-func (g *Graph[K, V, E]) In(key K) []Arc[K, E] { return slices.Clone(g.in[key]) }
+// In returns the edges that reach the vertex, as Out does those that leave it.
+func (g *Graph[K, V, E]) In(key K) []Arc[K, E] { return slices.Clip(g.in[key]) }
 
 // Clone returns a copy that shares nothing with g but what its vertices and edges point to.
 func (g *Graph[K, V, E]) Clone() *Graph[K, V, E] {
@@ -95,10 +96,10 @@ func (g *Graph[K, V, E]) Clone() *Graph[K, V, E] {
 		c.Add(k, g.vertices[k])
 	}
 	for k := range g.out {
-		c.out[k] = g.Out(k)
+		c.out[k] = slices.Clone(g.out[k])
 	}
 	for k := range g.in {
-		c.in[k] = g.In(k)
+		c.in[k] = slices.Clone(g.in[k])
 	}
 	return c
 }
@@ -140,7 +141,7 @@ func (g *Graph[K, V, E]) Sort() ([]K, error) {
 		}
 		mark[k] = open
 		path = append(path, k)
-		before := g.In(k)
+		before := slices.Clone(g.in[k])
 		slices.SortFunc(before, func(a, b Arc[K, E]) int { return added[a.Key] - added[b.Key] })
 		for _, a := range before {
 			if err := visit(a.Key); err != nil {
