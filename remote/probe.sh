@@ -201,7 +201,7 @@ make_run() {
 
 main() {
 	printf '\n'
-	say sys "$(uname -sm)"
+	say sys "$(uname -s) $(uname -m)"
 	trap undo HUP INT TERM PIPE
 	prefix=
 	if [ -z "$nocache" ] || [ -z "$tmpgiven" ]; then
