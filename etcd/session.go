@@ -47,8 +47,8 @@ type session struct {
 }
 
 const (
-	maxOps       = 128     // of one transaction
-	maxRequest   = 1 << 20 // bytes of one transaction, unless it is a single value
+	maxOps       = 128       // of one transaction
+	maxRequest   = 512 << 10 // bytes of one transaction, unless it is a single value: see partSize
 	revokeWithin = 2 * time.Second
 )
 
