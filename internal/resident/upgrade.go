@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,7 +59,7 @@ func (u upgrade) to(ctx context.Context, digest string) error {
 	}
 	why := u.roll(ctx, digest)
 	if why == nil {
-		return nil
+		return l.forgetReplaced(digest)
 	}
 	return u.back(context.WithoutCancel(ctx), digest, why)
 }
@@ -107,6 +109,31 @@ func (u upgrade) roll(ctx context.Context, digest string) error {
 		return fmt.Errorf("the store does not come up with the new binary: %w%s", err, u.lastWords(ctx, StoreService))
 	}
 	return nil
+}
+
+// forgetReplaced takes the binary that the one with this digest has replaced out of the cache, unless
+// a session runs it. One that is about to brings it again.
+func (l Layout) forgetReplaced(digest string) error {
+	replaced, err := digestOf(l.previous())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (replaced == digest || isRun(l.cached(replaced))) {
+		return nil
+	}
+	if err == nil {
+		err = os.RemoveAll(filepath.Dir(l.cached(replaced)))
+	}
+	if err != nil {
+		return fmt.Errorf("the new binary runs, but the one before is left in the cache: %w", err)
+	}
+	return nil
+}
+
+// isRun reports whether a process was started from path. Its content may have other names, too.
+func isRun(path string) bool {
+	all, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well-formed
+	return slices.ContainsFunc(all, func(exe string) bool {
+		from, err := os.Readlink(exe)
+		return err == nil && from == path
+	})
 }
 
 func (u upgrade) lastWords(ctx context.Context, service string) string {

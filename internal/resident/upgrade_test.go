@@ -3,7 +3,9 @@ package resident
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,39 @@ func TestUpgrade(t *testing.T) {
 		if previous, err := digestOf(g.previous()); err != nil || previous != before {
 			t.Errorf("the previous binary is %s, %v", previous, err)
 		}
+	}
+}
+
+// TestUpgradeLeavesOneBinary has a session's process run from the cache while its binary is replaced,
+// and end before the next upgrade.
+func TestUpgradeLeavesOneBinary(t *testing.T) {
+	g, first := newFleetHost(t)
+	g.must(os.MkdirAll(filepath.Dir(g.cached(first)), 0o700))
+	g.must(placeFile(g.Binary(), g.cached(first)))
+	cached := func() []string {
+		all, err := filepath.Glob(filepath.Join(g.Root, "cache", "*", "spore"))
+		g.must(err)
+		return all
+	}
+	second, err := g.upgrade("second")
+	g.must(err)
+	if got := cached(); !slices.Equal(got, []string{g.cached(second)}) {
+		t.Errorf("the cache holds %q", got)
+	}
+
+	sleep, err := exec.LookPath("sleep")
+	g.must(err)
+	third := filepath.Base(filepath.Dir(g.binary("third")))
+	running := filepath.Join(filepath.Dir(g.cached(third)), "running")
+	g.must(copyFile(sleep, running))
+	session := exec.Command(running, "300")
+	g.must(session.Start())
+	t.Cleanup(func() {
+		_ = session.Process.Kill()
+		_ = session.Wait()
+	})
+	if !isRun(running) || isRun(g.cached(third)) {
+		t.Errorf("from the cache runs %v, %v", isRun(running), isRun(g.cached(third)))
 	}
 }
 
