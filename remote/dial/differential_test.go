@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -45,7 +46,12 @@ func TestAgreesWithOpenSSH(t *testing.T) {
 			t.Errorf("seed %d: ssh reads it: %v\n%s", seed, err, w.said())
 			continue
 		}
-		want := theirs(string(out), me.HomeDir)
+		want := theirs(string(out))
+		for key := range want {
+			if key != "host" && !slices.Contains(keywords, key) {
+				t.Fatalf("%s is a keyword to ssh, and unknown here", key)
+			}
+		}
 		for key, value := range got {
 			if value != want[key] {
 				t.Errorf("seed %d: %s of %s is %q, for ssh %q\n%s", seed, key, target, value, want[key], w.said())
@@ -87,7 +93,7 @@ func ours(d *Dialer, target Target) (map[string]string, error) {
 }
 
 // theirs reads what ssh -G prints.
-func theirs(out, home string) map[string]string {
+func theirs(out string) map[string]string {
 	want := make(map[string]string)
 	for line := range strings.Lines(out) {
 		key, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")

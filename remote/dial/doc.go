@@ -35,6 +35,8 @@
 //	KnownHostsCommand, PKCS11Provider, ProxyUseFdpass, VerifyHostKeyDNS,
 //	Match by exec, localnetwork, tagged and others (the block is left out)
 //
+// A keyword that nobody knows is warned of likewise, unless IgnoreUnknown has it.
+//
 // # Not honoured, in silence
 //
 // Whatever concerns forwarding (none is ever done), multiplexing, terminals, environment,

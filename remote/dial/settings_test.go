@@ -197,6 +197,18 @@ func TestWarnsOfWhatIsNotHonoured(t *testing.T) {
 	}
 }
 
+func TestWarnsOfKeywordsNobodyKnows(t *testing.T) {
+	var log bytes.Buffer
+	config := "IgnoreUnknown Use*\nUseWhatever yes\nProxyJmp bastion\nControlMaster auto\nHost other\n Typo x\n"
+	e, _ := environmentFor(t, config, &Dialer{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, err := e.resolve(Target{Host: "w"}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "config:3: proxyjmp is no keyword") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
 func TestRoute(t *testing.T) {
 	for name, tc := range map[string]struct{ config, want, wantErr string }{
 		"direct":              {"", "w", ""},

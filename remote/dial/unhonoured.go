@@ -29,7 +29,7 @@ var harmless = []string{"no", "none", "false"}
 
 // warnings says, with file:line, which settings are not honoured as written.
 func warnings(cfg *sshconfig.Settings) []string {
-	list := slices.Clone(cfg.Skipped())
+	list := slices.Concat(cfg.Skipped(), unknown(cfg))
 	for _, key := range slices.Sorted(maps.Keys(unhonoured)) {
 		v, ok := cfg.Get(key)
 		if ok && !slices.Contains(harmless, strings.ToLower(v.String())) {

@@ -2,6 +2,7 @@ package sshconfig
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -30,6 +31,17 @@ func (s *Settings) Get(key string) (Value, bool) {
 
 // All returns every value of a key that may be given more than once.
 func (s *Settings) All(key string) []Value { return s.values[key] }
+
+// Everything gives each keyword that is set, in no order, with its first value.
+func (s *Settings) Everything() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		for key, values := range s.values {
+			if !yield(key, values[0]) {
+				return
+			}
+		}
+	}
+}
 
 // Skipped names, each with its file:line, the Match lines that could not be evaluated and whose
 // blocks were therefore left out.
