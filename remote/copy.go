@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
@@ -20,8 +21,8 @@ const filesAtOnce = 16
 type copier interface {
 	// makeDirs makes directories, parents first, open to their user alone; those that are there stay.
 	makeDirs(ctx context.Context, dirs []string) error
-	// put makes a file or link, in place of what is there, of which a reader sees the old or the new.
-	put(ctx context.Context, name string, f File) error
+	// put makes a file or link, first as part, in place of what is there: a reader sees the old or the new.
+	put(ctx context.Context, part, name string, f File) error
 	// setModes gives directories their permissions, in order.
 	setModes(ctx context.Context, dirs []string, modes map[string]fs.FileMode) error
 	// remove removes files and empty directories, in order; those that are not there are no error.
@@ -62,7 +63,9 @@ func (s *Session) copyFiles(ctx context.Context, h *host, run string, files []Fi
 	g.SetLimit(filesAtOnce)
 	for _, f := range files {
 		if !f.Mode.IsDir() {
-			g.Go(func() error { return c.put(copying, path.Join(run, f.Name), f) })
+			// Aside, for who follows the directory of the file would take a part for one of its own.
+			part := path.Join(run, ".part-"+rand.Text())
+			g.Go(func() error { return c.put(copying, part, path.Join(run, f.Name), f) })
 		}
 	}
 	if err := g.Wait(); err != nil {

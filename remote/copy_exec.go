@@ -2,13 +2,11 @@ package remote
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed" // the script
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"strconv"
 )
 
@@ -44,8 +42,7 @@ func (c execCopier) remove(ctx context.Context, names []string) error {
 	return c.run(ctx, "remove", names...)
 }
 
-func (c execCopier) put(ctx context.Context, name string, f File) error {
-	part := path.Join(path.Dir(name), ".part-"+rand.Text())
+func (c execCopier) put(ctx context.Context, part, name string, f File) error {
 	var err error
 	if f.Mode.Type() == fs.ModeSymlink {
 		err = c.run(ctx, "link", f.Target, part, name)

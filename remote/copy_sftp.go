@@ -3,7 +3,6 @@ package remote
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -39,17 +38,16 @@ func (c sftpCopier) setModes(_ context.Context, dirs []string, modes map[string]
 	return all(dirs, func(dir string) error { return c.c.Chmod(dir, modes[dir]) })
 }
 
-func (c sftpCopier) put(ctx context.Context, name string, f File) error {
+func (c sftpCopier) put(ctx context.Context, part, name string, f File) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	partial := path.Join(path.Dir(name), ".part-"+rand.Text())
-	if err := c.make(ctx, partial, f); err != nil {
+	if err := c.make(ctx, part, f); err != nil {
 		return fmt.Errorf("copy %s: %w", f.Name, err)
 	}
-	if err := c.c.PosixRename(partial, name); err != nil {
-		c.c.Remove(partial)
-		return fmt.Errorf("rename %s to %s: %w", partial, name, err)
+	if err := c.c.PosixRename(part, name); err != nil {
+		c.c.Remove(part)
+		return fmt.Errorf("rename %s to %s: %w", part, name, err)
 	}
 	return nil
 }

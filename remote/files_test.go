@@ -3,16 +3,20 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/pkg/sftp"
+
+	"spore/internal/sshtest"
 )
 
 // A fullDisk is an SFTP server whose disk takes so many bytes and no more.
@@ -111,3 +115,37 @@ func TestUngreeted(t *testing.T) {
 		t.Error("endless noise gave no error")
 	}
 }
+
+// Who follows the directory of a file that is being copied, as the agent does, finds nothing there but files.
+func TestFilesAreMadeAside(t *testing.T) {
+	for name, opts := range map[string]sshtest.Options{"SFTP": {}, "shell": {NoSFTP: true}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, opts)
+			j := r.start(r.options())
+			waitEvent[Started](j, 1)
+			dir := filepath.Join(waitEvent[Probed](j, 1).Run, "aside")
+			must(t, j.Push(t.Context(), text("aside/f", "old")))
+			next := text("aside/f", "new")
+			var there []os.DirEntry
+			next.Open = func() (io.ReadCloser, error) {
+				return io.NopCloser(io.MultiReader(strings.NewReader("ne"), readerFunc(func([]byte) (int, error) {
+					var err error
+					there, err = os.ReadDir(dir)
+					return 0, cmp.Or(err, io.EOF)
+				}), strings.NewReader("w"))), nil
+			}
+			must(t, j.Push(t.Context(), next))
+			if len(there) != 1 || there[0].Name() != "f" {
+				t.Errorf("while a file was copied its directory held %v", there)
+			}
+			if got, err := os.ReadFile(filepath.Join(dir, "f")); string(got) != "new" {
+				t.Errorf("the file holds %q, %v", got, err)
+			}
+			j.stopped()
+		})
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
