@@ -197,6 +197,19 @@ func TestSettledWithoutTheSilent(t *testing.T) {
 	}
 }
 
+// The host that the store was handed to serves it already when the command is run again: it cannot listen
+// at ports that it has taken itself, and has the address that it was given first.
+func TestReachLeavesMembersAlone(t *testing.T) {
+	members := []etcd.Member{{Host: "a", Peer: "10.0.0.1:7480", Client: "https://10.0.0.1:7481"}, {Host: "new"}}
+	a, b := &joining{member: &member{name: "a"}, peer: "192.0.2.1:7480"}, &joining{member: &member{name: "b"}, peer: "10.0.0.2:7480"}
+	if !a.serves(members) || a.peer != "10.0.0.1:7480" || b.serves(members) || b.peer != "10.0.0.2:7480" {
+		t.Errorf("a is at %s, b at %s", a.peer, b.peer)
+	}
+	if got := endpoints(members); len(got) != 1 || got[0].Host != "a" || got[0].Address != "10.0.0.1:7481" || got[0].Token != "" {
+		t.Errorf("the others try %v", got)
+	}
+}
+
 // What an agent says is not trusted.
 func TestOutput(t *testing.T) {
 	f, told := crew(t, "remote: a\n")

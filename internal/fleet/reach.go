@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 
+	"spore/etcd"
 	"spore/internal/resident"
 	"spore/remote"
 )
@@ -28,14 +29,16 @@ func (d *detachment) reach(ctx context.Context) error {
 	}
 	listening, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listeners := d.hosts[:min(len(d.hosts), maxListeners)]
-	if err := all(listeners, func(j *joining) error { return j.listen(listening, d.Peers.Port) }); err != nil {
-		return err
-	}
-	targets, err := d.endpoints(ctx)
+	members, err := d.serving(ctx)
 	if err != nil {
 		return err
 	}
+	listeners := slices.DeleteFunc(slices.Clone(d.hosts), func(j *joining) bool { return j.serves(members) })
+	listeners = listeners[:min(len(listeners), maxListeners)]
+	if err := all(listeners, func(j *joining) error { return j.listen(listening, d.Peers.Port) }); err != nil {
+		return err
+	}
+	targets := endpoints(members)
 	for _, j := range listeners {
 		for _, address := range j.addresses {
 			targets = append(targets, j.targets(address)...)
@@ -112,22 +115,32 @@ func (j *joining) targets(peer string) []resident.Target {
 	return list
 }
 
-// endpoints are those of the members that are there already.
-func (d *detachment) endpoints(ctx context.Context) ([]resident.Target, error) {
+// serving are the members that are there already.
+func (d *detachment) serving(ctx context.Context) ([]etcd.Member, error) {
 	if d.link == nil {
 		return nil, nil
 	}
-	members, err := d.link.Store.Members(ctx)
-	if err != nil {
-		return nil, err
+	return d.link.Store.Members(ctx)
+}
+
+// serves reports whether the host is one of them, as is the one that the store was handed to when what
+// came after was interrupted: then its ports are taken, and its address is known.
+func (j *joining) serves(members []etcd.Member) bool {
+	i := slices.IndexFunc(members, func(m etcd.Member) bool { return m.Host == j.name })
+	if i >= 0 {
+		j.peer = members[i].Peer
 	}
-	var targets []resident.Target
+	return i >= 0
+}
+
+// endpoints are those of members.
+func endpoints(members []etcd.Member) (targets []resident.Target) {
 	for _, m := range members {
 		if u, err := url.Parse(m.Client); err == nil && u.Host != "" {
 			targets = append(targets, resident.Target{Host: m.Host, Address: u.Host})
 		}
 	}
-	return targets, nil
+	return targets
 }
 
 // A sight is what hosts could not reach, and why: by target, then by who tried.
