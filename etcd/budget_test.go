@@ -68,7 +68,7 @@ func TestAHostHoldsItsShareAlone(t *testing.T) {
 	if _, err := b.Delete(t.Context(), key("0")); err != nil {
 		t.Fatal(err)
 	}
-	again(t, func() error { return put("0", large) })
+	eventually(t, "what went is counted no more", func() error { return put("0", large) })
 }
 
 // etcd keeps the past for a while, so a store can be filled with one key.
@@ -138,7 +138,7 @@ func TestAHostHasFewLeases(t *testing.T) {
 	if _, err := b.Revoke(t.Context(), leases[0]); err != nil {
 		t.Fatal(err)
 	}
-	again(t, grant)
+	eventually(t, "what was revoked is counted no more", grant)
 }
 
 // A host that exports too much is told, and does what it has to once it exports less.
@@ -154,7 +154,7 @@ func TestExportTooMuch(t *testing.T) {
 	if err := c.Export(t.Context(), exports("file", names...)); err == nil || !strings.Contains(err.Error(), "32 MiB") {
 		t.Errorf("got error %v", err)
 	}
-	again(t, func() error { return c.Export(t.Context(), exports("file", names[:10]...)) })
+	eventually(t, "export less", func() error { return c.Export(t.Context(), exports("file", names[:10]...)) })
 	found := must(t, func(ctx context.Context) (*clientv3.GetResponse, error) {
 		return s.root.Get(ctx, exportsPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	})

@@ -160,18 +160,18 @@ func dial(t *testing.T, o Options) *Client {
 	return c
 }
 
-// again makes a call until it succeeds.
-func again(t *testing.T, call func() error) {
+// eventually does what may fail for a while.
+func eventually(t *testing.T, what string, do func() error) {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
-		err := call()
+		err := do()
 		if err == nil {
 			return
 		}
 		select {
 		case <-deadline:
-			t.Fatal(err)
+			t.Fatalf("%s: %v", what, err)
 		case <-time.After(retryPause):
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"time"
 )
 
 // storeOf returns the operator's view of the store that members serve.
@@ -22,23 +21,6 @@ func storeOf(t *testing.T, members ...*Serving) *Store {
 	}
 	t.Cleanup(func() { store.Close() })
 	return store
-}
-
-// eventually does what may fail for a while.
-func eventually(t *testing.T, what string, do func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		err := do()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: %v", what, err)
-		case <-time.After(retryPause):
-		}
-	}
 }
 
 func memberOf(t *testing.T, s *Store, id uint64) (Member, bool) {
@@ -131,10 +113,11 @@ func TestStatusIsOfThatMember(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, endpoint := range []string{m.Endpoint(), clientURL} {
-			got, err := store.Status(t.Context(), endpoint)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var got MemberStatus
+			eventually(t, "it tells how it stands", func() (err error) {
+				got, err = store.Status(t.Context(), endpoint)
+				return err
+			})
 			if got.ID != m.ID() || got.Leader == 0 || got.Version == "" || got.Size < got.InUse || got.InUse <= 0 ||
 				got.Learner || got.Revision == 0 || len(got.Errors) > 0 {
 				t.Errorf("%s: got %+v", m.options.Name, got)

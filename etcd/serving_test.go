@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 )
 
 func TestAStoreGrows(t *testing.T) {
@@ -76,6 +78,46 @@ func TestAMemberIsRemovedWhileItIsDown(t *testing.T) {
 	waitRemoved(t, again)
 	if err := again.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A member that was down for more writes than the others keep is sent the whole, and who watches goes on.
+func TestAMemberCatchesUpWithMuch(t *testing.T) {
+	t.Parallel()
+	members, _ := three(t)
+	behind := members[2]
+	watcher := raw(t, Options{Endpoints: []string{behind.Endpoint()}, Credentials: operator(t, behind.options.Authority), Log: discard()})
+	seen, _ := watched(t, watcher, "/much/", clientv3.WithPrefix())
+	admin := adminOf(t, members[:2]...)
+	put(t, admin, "/much/first")
+	seen.wait(t, "the watch has begun", func(events []*clientv3.Event) bool { return len(events) == 1 })
+	if err := behind.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const writes = 2 * logLength
+	var writing errgroup.Group
+	writing.SetLimit(16)
+	for i := range writes {
+		writing.Go(func() error {
+			_, err := call(t.Context(), func(ctx context.Context) (*clientv3.PutResponse, error) {
+				return admin.Put(ctx, fmt.Sprint("/much/", i), "v")
+			})
+			return err
+		})
+	}
+	if err := writing.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	waitReady(t, startMember(t, behind.options))
+	put(t, admin, "/much/last")
+	found := make(map[string]bool)
+	for _, e := range seen.wait(t, "all that was missed is told", func(events []*clientv3.Event) bool {
+		return len(events) > 0 && string(events[len(events)-1].Kv.Key) == "/much/last"
+	}) {
+		found[string(e.Kv.Key)] = true
+	}
+	if len(found) != writes+2 {
+		t.Errorf("the watch was told of %d writes of %d", len(found), writes+2)
 	}
 }
 

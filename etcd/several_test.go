@@ -119,7 +119,7 @@ func operator(t *testing.T, a *Authority) Credentials {
 func must[T any](t *testing.T, request func(context.Context) (T, error)) T {
 	t.Helper()
 	var answer T
-	again(t, func() (err error) {
+	eventually(t, "the store answers", func() (err error) {
 		answer, err = call(t.Context(), request)
 		return err
 	})
@@ -143,7 +143,7 @@ func join(t *testing.T, admin *clientv3.Client, o MemberOptions) *Serving {
 		}
 	}
 	s := startMember(t, o) // which may not be ready for the first seconds in which it votes
-	again(t, func() error {
+	eventually(t, "promote", func() error {
 		_, err := call(t.Context(), func(ctx context.Context) (*clientv3.MemberPromoteResponse, error) {
 			return admin.MemberPromote(ctx, added.Member.ID)
 		})

@@ -63,7 +63,7 @@ func TestExportMoreThanATransaction(t *testing.T) {
 	for i := range 5 { // and more bytes than a transaction
 		big[i].Spec = []byte(`"` + strings.Repeat("x", 900_000) + `"`)
 	}
-	again(t, func() error { return a.Export(t.Context(), big) })
+	eventually(t, "export", func() error { return a.Export(t.Context(), big) })
 	found.wait(t, "all are seen", func(l []string) bool { return len(l) == len(big) })
 	if err := a.Export(t.Context(), nil); err != nil {
 		t.Fatal(err)
