@@ -201,7 +201,7 @@ func TestFailures(t *testing.T) {
 		{"no shell", Spec{Cmd: "true", Shell: "/no/such/sh"}, "cmd: fork/exec /no/such/sh: no such file or directory"},
 		{"no directory", Spec{Cmd: "true", Cwd: "/no/such/dir"}, "cmd: there is no directory /no/such/dir to run it in"},
 		{"no format", Spec{Cmd: "./garbage", Cwd: dir}, "cmd: ./garbage is no program for this host, nor a script with a #! line"},
-		{"no user", Spec{Cmd: "true", User: "no-such-user"}, "cmd: there is no user no-such-user on this host: "},
+		{"no user", Spec{Cmd: "true", User: "no-such-user"}, "cmd: there is no user no-such-user on this host"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r, _ := open(t, c.spec)

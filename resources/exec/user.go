@@ -13,10 +13,12 @@ import (
 func become(name string, attr *syscall.SysProcAttr, env map[string]string) error {
 	u, err := user.Lookup(name)
 	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
-		u, err = user.LookupId(name)
+		if u, err = user.LookupId(name); err != nil {
+			return fmt.Errorf("there is no user %s on this host", name)
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("there is no user %s on this host: %w", name, err)
+		return fmt.Errorf("look up user %s: %w", name, err)
 	}
 	env["HOME"], env["USER"], env["LOGNAME"] = u.HomeDir, u.Username, u.Username
 	if u.Uid == strconv.Itoa(os.Geteuid()) {
