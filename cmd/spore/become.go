@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"spore/internal/cluster"
 	"spore/remote"
 	"spore/remote/dial"
 )
@@ -50,6 +51,17 @@ func (f *becomeFlags) register(fl *pflag.FlagSet) {
 	fl.Lookup("become").NoOptDefVal = remote.Sudo
 	fl.StringVar(&f.user, "become-user", superuser, "the `USER` whom --become is to become")
 	fl.StringVar(&f.passwordFile, "become-password-file", "", "a `FILE` with the password for --become, which nobody else may read")
+}
+
+// asRecorded has them be those that a cluster was made with, where no flag says otherwise.
+func (f *becomeFlags) asRecorded(b cluster.Become, flags *pflag.FlagSet) {
+	if f.method != "" {
+		return
+	}
+	f.method = method(b.Method)
+	if !flags.Changed("become-user") && b.User != "" {
+		f.user = b.User
+	}
 }
 
 func (f *becomeFlags) check() error {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
 
 	"spore/etcd"
 	"spore/internal/cluster"
@@ -96,6 +99,66 @@ func TestStatusInLines(t *testing.T) {
 	rest, ok := strings.CutPrefix(out.String(), first.String())
 	if !ok || strings.Count(rest, "\n") != 1 || !strings.Contains(rest, " host b: converged, 0 ok") {
 		t.Errorf("got\n%s", &out)
+	}
+}
+
+// Who interrupts what changes something is told what came of it.
+func TestHalted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := halted(ctx, errors.New("no room"), "run it again"); codeOf(err) != exitFailed || err.Error() != "no room" {
+		t.Errorf("%d, %v", codeOf(err), err)
+	}
+	cancel()
+	if err := halted(ctx, context.Canceled, "run it again"); codeOf(err) != exitInterrupted || err.Error() != "interrupted: run it again" {
+		t.Errorf("%d, %v", codeOf(err), err)
+	}
+	if err := halted(ctx, nil, "run it again"); err != nil {
+		t.Errorf("it was done, and is %v", err)
+	}
+}
+
+// A host joins the way that the cluster was made, where no flag says otherwise.
+func TestJoinAsFounded(t *testing.T) {
+	authority, err := etcd.NewAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := authority.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	kept, err := records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = kept.Save(cluster.Record{
+		Cluster: etcd.Cluster{ID: "id", Name: "home"}, CA: authority.Certificate(), CAKey: key, PeerPort: 9000,
+		SSHConfig: "/home/me/ssh_config", Become: cluster.Become{Method: "sudo", User: "ops"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type way struct {
+		cluster, config, user string
+		method                method
+		port                  int
+	}
+	for line, want := range map[string]way{
+		"": {"home", "/home/me/ssh_config", "ops", "sudo", 9000},
+		"--ssh-config=none --peer-port=7 --become=doas": {"home", "none", "root", "doas", 7},
+	} {
+		f, fl := &runFlags{}, pflag.NewFlagSet("join", pflag.ContinueOnError)
+		f.registerSSH(fl)
+		fl.IntVar(&f.detach.peerPort, "peer-port", defaultPort, "")
+		err := fl.Parse(strings.Fields(line))
+		if err == nil {
+			err = f.asFounded(fl)
+		}
+		got := way{f.detach.cluster, f.sshConfig, f.become.user, f.become.method, f.detach.peerPort}
+		if err != nil || got != want {
+			t.Errorf("%q: %+v (%v), want %+v", line, got, err, want)
+		}
 	}
 }
 

@@ -79,12 +79,7 @@ func (f *clusterFlags) reacher(record cluster.Record, log *slog.Logger) (*cluste
 		return nil, fmt.Errorf("--ssh-config: %w", err)
 	}
 	become := f.become
-	if become.method == "" {
-		become.method = method(record.Become.Method)
-		if !f.flags.Changed("become-user") && record.Become.User != "" {
-			become.user = record.Become.User
-		}
-	}
+	become.asRecorded(record.Become, f.flags)
 	if err := become.check(); err != nil {
 		return nil, err
 	}

@@ -51,10 +51,15 @@ func (c consent) ask(ctx context.Context) error {
 	return errRefused
 }
 
-// unreached is the outcome of what could not be done on some host because that was not reached.
-func unreached(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
-		err = &exitError{exitUnreachable, err}
+// halted is outcome for what changes something: who interrupts it is told what came of it.
+func halted(ctx context.Context, err error, so string) error {
+	if err != nil && ctx.Err() != nil {
+		return &exitError{exitInterrupted, errors.New("interrupted: " + so)}
 	}
 	return outcome(ctx, err)
+}
+
+// unreached is the outcome of what could not be done on some host because that was not reached.
+func unreached(ctx context.Context, err error) error {
+	return halted(ctx, &exitError{exitUnreachable, err}, err.Error())
 }

@@ -82,7 +82,7 @@ func (f *deployFlags) run(ctx context.Context, s stdio, paths []string) error {
 		deployFlags: f, stdio: s, redact: known.Redact, name: record.Cluster.Name,
 		press: cluster.Press{Store: link.Store, Kinds: b.kinds, MarkKey: record.MarkKey},
 	}
-	return outcome(ctx, d.run(ctx, next))
+	return d.run(ctx, next)
 }
 
 // graphs reads the graph files: which host is to have which.
@@ -123,10 +123,10 @@ func (d *deployment) run(ctx context.Context, next map[string]*manifest.Manifest
 		if errors.As(err, &unknown) {
 			return &exitError{exitUsage, fmt.Errorf("deploy to cluster %s: %w", d.name, err)}
 		}
-		return err
+		return halted(ctx, err, "nothing was written")
 	}
 	if err := d.show(plan); err != nil {
-		return err
+		return outcome(ctx, err)
 	}
 	if plan.Empty() {
 		return d.await(ctx, plan.Revisions())
@@ -135,14 +135,15 @@ func (d *deployment) run(ctx context.Context, next map[string]*manifest.Manifest
 		about: "cluster " + d.name, question: fmt.Sprintf("write this for %s? [y/N]", count(plan.Writes(), "host")), yes: d.yes, noInput: d.noInput,
 	}.ask(ctx)
 	if err != nil {
-		return withCodeOf(err)
+		return err
 	}
 	revisions, err := d.press.Deploy(ctx, plan)
 	if errors.Is(err, etcd.ErrChanged) {
 		err = fmt.Errorf("%w: run this again to see what it would change now", err)
 	}
 	if err != nil {
-		return fmt.Errorf("deploy to cluster %s: %s; written for %d of %d hosts", d.name, d.redact(err.Error()), len(revisions), plan.Writes())
+		err = fmt.Errorf("deploy to cluster %s: %s; written for %d of %d hosts", d.name, d.redact(err.Error()), len(revisions), plan.Writes())
+		return halted(ctx, err, "to run this again shows whether the store has the graphs")
 	}
 	fmt.Fprintf(d.out, "written for %s\n", count(len(revisions), "host"))
 	all := plan.Revisions()
@@ -188,10 +189,8 @@ func (d *deployment) await(ctx context.Context, revisions map[string]int64) erro
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the store holds the graphs, and the hosts go on: %s", remote.Clean(err.Error()))
+		const so = "the store holds the graphs, and the hosts go on"
+		return halted(ctx, fmt.Errorf(so+": %s", remote.Clean(err.Error())), so)
 	}
 	return exit(code)
 }
-
-// withCodeOf keeps the exit code that err would have by itself.
-func withCodeOf(err error) error { return &exitError{codeOf(err), err} }

@@ -139,7 +139,7 @@ func (d *departure) prepare(ctx context.Context, o *fleet.Options) (*cluster.Lin
 	}
 	link, err := d.find(ctx, record)
 	if err != nil {
-		return nil, err
+		return nil, outcome(ctx, err)
 	}
 	if link == nil {
 		o.Detach.Record, err = d.founding()

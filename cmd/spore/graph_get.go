@@ -36,7 +36,11 @@ func getGraph(ctx context.Context, s stdio, f *clusterFlags, host string) error 
 		return outcome(ctx, err)
 	}
 	if revision == 0 {
-		return fmt.Errorf("get graph of %s: cluster %s has none for it", host, record.Cluster.Name)
+		err := fmt.Errorf("get graph of %s: cluster %s has none for it", host, record.Cluster.Name)
+		if _, known := record.Host(host); !known {
+			err = record.NoHost(host)
+		}
+		return err
 	}
 	if _, err := io.WriteString(s.out, graph.Text); err != nil {
 		return fmt.Errorf("write to standard output: %w", err)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newJoin(s stdio) *cobra.Command {
@@ -18,16 +19,42 @@ as hosts of a cluster that spore run --detach has left behind. Hosts that are of
 the graph and nothing else. To run it again finishes what was interrupted.`,
 		Example: "  spore join --remote d.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return f.run(c.Context(), s) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.asFounded(c.Flags()); err != nil {
+				return err
+			}
+			return f.run(c.Context(), s)
+		},
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
 	f.registerGraphs(fl)
-	fl.StringVar(&f.detach.cluster, "cluster", defaultCluster, "the `NAME` of the cluster")
+	fl.StringVar(&f.detach.cluster, "cluster", "", "the `NAME` of the cluster; the only one that is known if not given")
 	f.detach.registerPeers(fl)
 	fl.IntVar(&f.detach.peerPort, "peer-port", defaultPort, "the `PORT` at which the hosts would serve the store; the next is for the others")
 	f.registerOutput(fl)
 	f.registerSSH(fl)
 	_ = c.MarkFlagRequired("remote")
 	return c
+}
+
+// asFounded has hosts join the way that the cluster was made, where no flag says otherwise.
+func (f *runFlags) asFounded(flags *pflag.FlagSet) error {
+	r, err := records()
+	if err != nil {
+		return err
+	}
+	record, err := r.Pick(f.detach.cluster)
+	if err != nil {
+		return err
+	}
+	f.detach.cluster = record.Cluster.Name
+	if !flags.Changed("ssh-config") {
+		f.sshConfig = record.SSHConfig
+	}
+	if !flags.Changed("peer-port") && record.PeerPort != 0 {
+		f.detach.peerPort = record.PeerPort
+	}
+	f.become.asRecorded(record.Become, flags)
+	return nil
 }

@@ -82,6 +82,9 @@ func (f *leaveFlags) run(ctx context.Context, s stdio, host string) error {
 		return err
 	}
 	err = l.Run(ctx)
+	if ctx.Err() != nil {
+		return halted(ctx, err, "to run this again finishes the job")
+	}
 	var stayed *cluster.StayedError
 	var away *cluster.AwayError
 	if errors.As(err, &stayed) || errors.As(err, &away) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -59,7 +60,11 @@ func (f *logsFlags) run(ctx context.Context, s stdio, name string) error {
 		return outcome(ctx, &exitError{exitUnreachable, fmt.Errorf("show logs of %s: %w", name, err)})
 	}
 	defer conn.Close()
-	return outcome(ctx, cluster.Logs(ctx, conn, name, f.LogsOptions, f.sink(s)))
+	err = cluster.Logs(ctx, conn, name, f.LogsOptions, f.sink(s))
+	if errors.Is(err, cluster.ErrLost) {
+		err = &exitError{exitUnreachable, err}
+	}
+	return outcome(ctx, err)
 }
 
 func (f *logsFlags) sink(s stdio) view.Sink {

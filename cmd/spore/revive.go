@@ -86,13 +86,14 @@ func (f *reviveFlags) run(ctx context.Context, s stdio, args []string) error {
 	if f.follow {
 		return f.rejoin(ctx, s, reacher, r)
 	}
-	if r.Host = args[0]; !f.force {
+	r.Host = args[0]
+	if _, ok := record.Host(r.Host); !ok {
+		return record.NoHost(r.Host)
+	}
+	if !f.force {
 		if err := f.gone(ctx, reacher); err != nil {
 			return err
 		}
-	}
-	if _, ok := record.Host(r.Host); !ok {
-		return record.NoHost(r.Host)
 	}
 	err = consent{
 		about: "cluster " + record.Cluster.Name, yes: f.yes, noInput: f.noInput,
@@ -103,7 +104,7 @@ func (f *reviveFlags) run(ctx context.Context, s stdio, args []string) error {
 	}
 	left, err := r.Run(ctx)
 	if err != nil {
-		return outcome(ctx, err)
+		return halted(ctx, err, "spore status tells whether the store answers; if not, run this again")
 	}
 	return f.report(ctx, s, left)
 }

@@ -127,7 +127,8 @@ func (f *upgradeFlags) report(ctx context.Context, s stdio, u cluster.Upgraded, 
 		}
 	}
 	if err != nil {
-		return outcome(ctx, fmt.Errorf("%w; to run this again goes on from there", err))
+		const so = "to run this again goes on from there"
+		return halted(ctx, fmt.Errorf("%w; %s", err, so), so)
 	}
 	if len(u.Left) > 0 {
 		return &exitError{exitUnreachable, errors.New("some hosts were left: run this again when they are back")}

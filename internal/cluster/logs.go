@@ -18,6 +18,9 @@ import (
 // maxRecordLine is how long a line of a host's records may be, in bytes.
 const maxRecordLine = 1 << 20
 
+// ErrLost says that a host was lost while it was listened to.
+var ErrLost = errors.New("the connection was lost")
+
 // LogsOptions say which records of a host to show.
 type LogsOptions struct {
 	Lines  int  // so many of the last; 0 is all
@@ -42,7 +45,7 @@ func Logs(ctx context.Context, conn Conn, host string, o LogsOptions, sink view.
 		return context.Cause(ctx)
 	}
 	if err == nil && o.Follow {
-		err = errors.New("the connection was lost")
+		err = ErrLost
 	}
 	if err != nil {
 		return fmt.Errorf("show logs of %s: %w", host, explain(err))
