@@ -154,12 +154,18 @@ cached() {
 	say cache "poisoned $why"
 }
 
-# store_dir DIR: a directory of the cache; whatever else is in its place goes.
+# store_dir DIR: a directory of the cache; whatever else is in its place goes. It is made first, for
+# what is not there may come about by another session before it is taken away, and tried again,
+# for such a session may take away what is empty.
 store_dir() {
-	ours "$1" && return
-	rm -rf "$1"
-	mkdir -p "$1" 2>/dev/null
-	ours "$1" || { say refused "$1: $why"; say fail; undo; }
+	for try in 1 2 3; do
+		mkdir -p "$1" 2>/dev/null
+		ours "$1" && return
+		rm -rf "$1"
+	done
+	say refused "$1: $why"
+	say fail
+	undo
 }
 
 candidates() {
