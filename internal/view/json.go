@@ -23,7 +23,7 @@ type jsonView struct {
 	enc *json.Encoder
 }
 
-// Emit writes r. That a reader has gone is no reason to stop a run.
+// Emit writes r. Whether a run goes on without a reader is not for a view to say.
 func (v *jsonView) Emit(r Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -58,6 +58,7 @@ func (v *text) Emit(r Record) {
 		v.recaps = append(v.recaps, r)
 	case End:
 		v.progress.clear()
+		v.progress.erase(v.o.Err)
 		v.recap()
 	}
 	if v.o.Terminal {

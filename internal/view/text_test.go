@@ -217,3 +217,15 @@ func TestTextIsForConcurrentUse(t *testing.T) {
 		t.Errorf("%d whole lines, want 400", n)
 	}
 }
+
+// What ends a run while binaries are being copied leaves no half line in front of the recap.
+func TestRecapOnAFreshLine(t *testing.T) {
+	var terminal strings.Builder
+	v := NewText(TextOptions{Out: &terminal, Err: &terminal, Terminal: true})
+	v.Emit(Record{Type: Progress, Host: "a", Done: 1, Total: 2})
+	v.Emit(Record{Type: Summary, Host: "a", Recap: &Recap{State: StateInterrupted}})
+	v.Emit(Record{Type: End})
+	if !strings.Contains(terminal.String(), "\r\x1b[KHOST ") {
+		t.Errorf("got %q", terminal.String())
+	}
+}
