@@ -13,7 +13,12 @@ import (
 func (s *Session) connect(ctx context.Context) (*host, error) {
 	ctx, cancel := s.until(ctx, s.at != nil)
 	defer cancel()
-	begin := time.Now()
+	begin, patience := time.Now(), ctx
+	if s.at == nil {
+		var end context.CancelFunc
+		patience, end = context.WithTimeout(ctx, s.o.ConnectTimeout)
+		defer end()
+	}
 	var retry backoff
 	var c *dial.Client
 	var err error
@@ -32,13 +37,11 @@ func (s *Session) connect(ctx context.Context) (*host, error) {
 		if ctx.Err() != nil {
 			return nil, atStep(StepConnect, context.Cause(ctx))
 		}
-		late := time.Since(begin) > s.o.ConnectTimeout
+		late := time.Since(begin) >= s.o.ConnectTimeout
 		temporary := dial.Temporary(err)
 		if s.at == nil && (late || !temporary) || late && !temporary {
 			return nil, atStep(StepConnect, err)
 		}
-		if !retry.wait(ctx, nil) {
-			return nil, atStep(StepConnect, context.Cause(ctx))
-		}
+		retry.wait(patience, nil) // at its end follows the last attempt
 	}
 }
