@@ -25,6 +25,8 @@ first time (some minutes, with Debian's debootstrap).`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, kill, stop := signals(c.Context())
 			defer stop()
+			s, ctx, stop := readers(ctx, s)
+			defer stop()
 			open := demo.Local
 			if inLab {
 				open = demo.Lab

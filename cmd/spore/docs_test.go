@@ -51,7 +51,8 @@ func markdownCommand(w io.Writer, c *cobra.Command) {
 		text = c.Short + "."
 	}
 	fmt.Fprintf(w, "\n## %s\n\n%s\n", c.CommandPath(), text)
-	if c.Runnable() {
+	asks := c.HasSubCommands() && c.Args == nil // for one of them
+	if c.Runnable() && !asks {
 		fmt.Fprintf(w, "\n```\n%s\n```\n", c.UseLine())
 	}
 	if c.Example != "" {
@@ -64,7 +65,9 @@ func markdownCommand(w io.Writer, c *cobra.Command) {
 		})
 	}
 	for _, sub := range c.Commands() {
-		markdownCommand(w, sub)
+		if c.Name() != "completion" { // whose own help is not ours
+			markdownCommand(w, sub)
+		}
 	}
 }
 

@@ -93,6 +93,9 @@ func readable(config string) error {
 
 func (r *runner) dialer() *dial.Dialer {
 	d := &dial.Dialer{Config: r.sshConfig, AcceptNew: r.acceptNew, Log: r.log}
+	if t := time.Duration(r.connectTimeout); t < dialTimeout {
+		d.Timeout = t
+	}
 	if r.noInput {
 		return d
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -20,17 +21,58 @@ them, and the copies keep each host in the state that its graph declares.
 
 Exit codes: 0 converged; 1 wrong usage or graph, nothing was touched; 2 some resource failed;
 4 some host was unreachable (also if some resource failed elsewhere); 130 interrupted.`,
+		Version:       about(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.AddCommand(
-		newRun(s), newValidate(s), newGraph(s), newKinds(s), newVersion(s), newJoin(s), newDemo(s), newAttach(s), newBridge(s), newResident(s),
-		newCluster(s), newStatus(s), newLogs(s), newDeploy(s), newLeave(s), newUpgrade(s), newDestroy(s), newRevive(s),
-	)
+	root.SetVersionTemplate("spore {{.Version}}\n")
+	group(root, "Graphs and their hosts:", newRun(s), newValidate(s), newGraph(s), newKinds(s), newDemo(s))
+	group(root, "Clusters, which run --detach leaves behind:", newStatus(s), newLogs(s), newDeploy(s), newJoin(s), newLeave(s),
+		newUpgrade(s), newDestroy(s), newRevive(s), newCluster(s))
+	group(root, "What spore runs on hosts:", newAttach(s), newBridge(s), newResident(s))
+	root.AddCommand(newVersion(s))
+	root.InitDefaultCompletionCmd()
+	explain(root)
 	return root
+}
+
+// group adds commands to root that belong together in its help.
+func group(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+		root.AddCommand(c)
+	}
+}
+
+// explain has every mistake in a command line answered with how to use c, or the commands below it.
+func explain(c *cobra.Command) {
+	args := c.Args
+	switch {
+	case c.HasSubCommands() && !c.Runnable() && c.HasParent():
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			return fmt.Errorf("unknown command %q for %q\n  %[2]s --help lists them", args[0], c.CommandPath())
+		}
+	case args != nil:
+		c.Args = func(c *cobra.Command, given []string) error {
+			if err := args(c, given); err != nil {
+				return fmt.Errorf("%w\n  usage: %s", err, c.UseLine())
+			}
+			return nil
+		}
+	}
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w\n  %s --help lists the flags", err, c.CommandPath())
+	})
+	for _, sub := range c.Commands() {
+		explain(sub)
+	}
 }
 
 // behaviour is what resources need of the process: their kinds, a watch on its files, and what the

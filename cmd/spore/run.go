@@ -56,7 +56,7 @@ the difference at once. ^C ends everything in order; a second ^C ends it at once
 run --file converges the machine it runs on.`,
 		Example: `  spore run --remote a.yaml --remote b.yaml --converged-timeout 5
   spore run --file site.yaml --noop --diff`,
-		Args: cobra.NoArgs,
+		Args: whatToRun,
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c.Context(), s) },
 	}
 	f.register(c)
@@ -88,7 +88,17 @@ func (f *runFlags) register(c *cobra.Command) {
 	c.MarkFlagsMutuallyExclusive("remote", "hostname")
 	c.MarkFlagsMutuallyExclusive("file", "become")
 	c.MarkFlagsMutuallyExclusive("file", "detach")
-	c.MarkFlagsOneRequired("remote", "file")
+}
+
+// whatToRun reports a command line without a graph, or with one that no flag announces.
+func whatToRun(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) > 0:
+		return fmt.Errorf("%q has no flag in front of it: each graph takes its own --remote, or --file", args[0])
+	case !c.Flags().Changed("remote") && !c.Flags().Changed("file"):
+		return errors.New("no graph is given: --remote brings one to the hosts that it names, --file is for this machine")
+	}
+	return nil
 }
 
 // registerGraphs are the flags that say which graphs go to which hosts.
@@ -125,6 +135,8 @@ func (f *runFlags) run(ctx context.Context, s stdio) error {
 		return err
 	}
 	ctx, kill, stop := signals(ctx)
+	defer stop()
+	s, ctx, stop = readers(ctx, s)
 	defer stop()
 	code, err := f.start(ctx, kill, s, f.view(s))
 	if err != nil {

@@ -21,13 +21,18 @@ func version() string {
 	return "(devel)"
 }
 
+// about is the version, and what it was built for and with.
+func about() string {
+	return fmt.Sprintf("%s %s/%s %s", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
 func newVersion(s stdio) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(s.out, "spore %s %s/%s %s\n", version(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+			fmt.Fprintln(s.out, "spore", about())
 		},
 	}
 }
