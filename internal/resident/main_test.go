@@ -168,6 +168,7 @@ type ground struct {
 }
 
 func newGround(t *testing.T) *ground {
+	t.Parallel()
 	l := Layout{Root: filepath.Join(t.TempDir(), "spore")}
 	g := &ground{T: t, Layout: l, services: l.Services()}
 	t.Cleanup(func() {

@@ -149,7 +149,7 @@ func TestInfoIsPlainJSON(t *testing.T) {
 		}
 	}
 	i.Addresses, i.Root = nil, true
-	if text, err := json.Marshal(i); err != nil || string(text) != `{"root":true,"systemd":false,"version":"v1","agent":false}` {
+	if text, err := json.Marshal(i); err != nil || string(text) != `{"root":true,"version":"v1","agent":false}` {
 		t.Errorf("info is %s, %v", text, err)
 	}
 }

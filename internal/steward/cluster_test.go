@@ -26,11 +26,9 @@ func TestCluster(t *testing.T) {
 	t.Parallel()
 	f := found(t, "a")
 	f.wait("a serves", "a")
-	f.join("b")
-	f.join("c")
-	f.wait("it grows to three", "a", "b", "c")
-	f.join("d")
-	f.join("e")
+	for _, name := range []string{"b", "c", "d", "e"} {
+		f.join(name)
+	}
 	f.wait("it grows to five", "a", "b", "c", "d", "e")
 	f.join("f")
 	f.hosts["b"].stop()
