@@ -48,11 +48,7 @@ func (s *Store) Status(ctx context.Context, endpoint string) (MemberStatus, erro
 	if err != nil {
 		return MemberStatus{}, fmt.Errorf("ask the member for its status: %w", err)
 	}
-	return MemberStatus{
-		ID: r.Header.MemberId, Leader: r.Leader, Version: r.Version,
-		Size: r.DbSize, InUse: r.DbSizeInUse,
-		Learner: r.IsLearner, Revision: r.Header.Revision, Errors: r.Errors,
-	}, nil
+	return memberStatus(r), nil
 }
 
 // Mark returns the mark of all that the store holds now, by the word of the member at the first
