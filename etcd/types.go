@@ -42,7 +42,7 @@ type Facts struct {
 	Version   string   `json:"version"`
 	// What follows is told by the agents of a detached fleet only.
 	Resident  bool   `json:"resident,omitempty"`
-	Digest    string `json:"digest,omitempty"`    // of the agent's binary
+	Digest    string `json:"digest,omitempty"`    // SHA-256 of the agent's binary, in hex
 	Peer      string `json:"peer,omitempty"`      // host:port at which it would serve other members; the next port is for clients
 	Recipient string `json:"recipient,omitempty"` // age recipient: what it alone is to read is encrypted for this
 }

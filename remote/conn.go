@@ -58,7 +58,7 @@ func (c *Conn) Stream(ctx context.Context, argv ...string) (net.Conn, error) {
 }
 
 // Install sees to it that this program's executable lies in the host's cache, verified, and returns
-// its path there and its Digest.
+// its path there and its SHA-256.
 func (c *Conn) Install(ctx context.Context) (path, digest string, err error) {
 	s := New(c.target, c.dialer, Options{
 		Prefix: c.o.Prefix, Executable: c.o.Executable, Bandwidth: c.o.Bandwidth, Event: c.o.Event,
@@ -69,7 +69,7 @@ func (c *Conn) Install(ctx context.Context) (path, digest string, err error) {
 		return "", "", atStep(StepProbe, err)
 	}
 	s.arrive(pr.place)
-	path, digest = pr.place.path, pr.place.binary.Digest()
+	path, digest = pr.place.path, pr.place.binary.SHA256
 	v, why, err := pr.verdict()
 	pr.finish()
 	if err != nil {

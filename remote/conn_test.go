@@ -130,8 +130,8 @@ func TestConnInstall(t *testing.T) {
 	for range 2 {
 		path, digest, err := c.Install(context.Background())
 		must(t, err)
-		want := filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore")
-		if path != want || digest != r.binary.Digest() {
+		want := filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore")
+		if path != want || digest != r.binary.SHA256 {
 			t.Fatalf("installed %s as %s", digest, path)
 		}
 		if _, err := os.Stat(path); err != nil {

@@ -193,8 +193,7 @@ func paddedProgram(t *testing.T, dir string, size int) Binary {
 	must(t, os.WriteFile(path, []byte(text), 0o700))
 	sum, blake := sha256.Sum256([]byte(text)), blake2b.Sum512([]byte(text))
 	return Binary{
-		Path: path, BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
-		SHA256: func() (string, error) { return hex.EncodeToString(sum[:]), nil },
+		Path: path, SHA256: hex.EncodeToString(sum[:]), BLAKE2b: hex.EncodeToString(blake[:]), Size: int64(len(text)),
 		Parcel: NewParcel(path, int64(len(text))),
 	}
 }

@@ -65,7 +65,7 @@ func TestManyConnections(t *testing.T) {
 // TestEndlessCache has a host give more than it should when the cached binary is read back.
 func TestEndlessCache(t *testing.T) {
 	r := newRig(t, sshtest.Options{Env: []string{"PATH=" + onlyTool(t, "") + ":/usr/bin:/bin"}})
-	bin := filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore")
+	bin := filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore")
 	must(t, os.MkdirAll(filepath.Dir(bin), 0o700))
 	f, err := os.OpenFile(bin, os.O_CREATE|os.O_WRONLY, 0o700)
 	must(t, err)

@@ -22,16 +22,12 @@ type Dialer interface {
 // A Binary is an executable file of the initiator.
 type Binary struct {
 	Path    string
+	SHA256  string // in lower-case hex; its name in a host's cache
 	BLAKE2b string // BLAKE2b-512 in lower-case hex
 	Size    int64  // bytes
-	// SHA256 returns its SHA-256 in lower-case hex. It is called for hosts that have no b2sum.
-	SHA256 func() (string, error)
 	// Parcel is the same file as it travels to the hosts that can unpack it; nil has it travel as it is.
 	Parcel *Parcel
 }
-
-// Digest names the executable, in a host's cache too: the first half of its BLAKE2b-512.
-func (b Binary) Digest() string { return b.BLAKE2b[:len(b.BLAKE2b)/2] }
 
 // A File is something to be copied into the run directory: a file, a directory or a symbolic link.
 type File struct {

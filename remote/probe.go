@@ -145,20 +145,18 @@ func (p *probe) system(uname string, executable func(goos, goarch string) (Binar
 }
 
 // ready asks for the executable, of which the host is to compute the BLAKE2b if it has a b2sum.
-func (p *probe) ready(b2sum string) (err error) {
+func (p *probe) ready(b2sum string) error {
 	if p.place.run == "" || p.place.os == "" {
 		return errors.New("the host left out what was asked for")
 	}
 	p.place.path = path.Join(p.place.run, binaryName)
 	if !p.noCache {
-		p.place.path = path.Join(p.place.prefix, "cache", p.place.binary.Digest(), binaryName)
+		p.place.path = path.Join(p.place.prefix, "cache", p.place.binary.SHA256, binaryName)
 	}
 	if p.place.sum = p.place.binary.BLAKE2b; !strings.HasPrefix(b2sum, blakeOfNothing) {
-		if p.place.sum, err = p.place.binary.SHA256(); err != nil {
-			return err
-		}
+		p.place.sum = p.place.binary.SHA256
 	}
-	return p.tell(p.place.binary.Digest() + " " + p.place.sum)
+	return p.tell(p.place.binary.SHA256 + " " + p.place.sum)
 }
 
 // verdict waits for what the host says about its cache, and has it keep what was made. The

@@ -111,7 +111,7 @@ func TestHardLinkInTheCache(t *testing.T) {
 	r := newRig(t, sshtest.Options{})
 	other := filepath.Join(r.home, "other")
 	must(t, os.WriteFile(other, []byte("#!/bin/sh\nexit 0\n"), 0o700))
-	bin := filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore")
+	bin := filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore")
 	must(t, os.MkdirAll(filepath.Dir(bin), 0o700))
 	must(t, os.Link(other, bin))
 	j := r.start(r.options())
@@ -151,7 +151,7 @@ func TestHashTools(t *testing.T) {
 				j.stopped()
 				r.wantOnlyCache()
 			}
-			must(t, os.WriteFile(filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore"), []byte("evil"), 0o700))
+			must(t, os.WriteFile(filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore"), []byte("evil"), 0o700))
 			j := r.start(r.options())
 			waitEvent[Started](j, 1)
 			if waitEvent[Probed](j, 1).Cached || !saw[Warning](j) {

@@ -291,7 +291,7 @@ func listing(t *testing.T, dir string) (names []string) {
 func (r *rig) wantOnlyCache() {
 	r.t.Helper()
 	got := listing(r.t, r.prefix)
-	want := []string{"cache", "cache/" + r.binary.Digest(), "cache/" + r.binary.Digest() + "/spore"}
+	want := []string{"cache", "cache/" + r.binary.SHA256, "cache/" + r.binary.SHA256 + "/spore"}
 	if !slices.Equal(got, want) {
 		r.t.Errorf("the host holds %q, want %q", got, want)
 	}

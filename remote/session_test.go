@@ -87,7 +87,7 @@ func TestPoisonedCache(t *testing.T) {
 			j := r.start(r.options())
 			waitEvent[Started](j, 1)
 			j.stopped()
-			poison(t, filepath.Join(r.prefix, "cache", r.binary.Digest(), "spore"))
+			poison(t, filepath.Join(r.prefix, "cache", r.binary.SHA256, "spore"))
 			j = r.start(r.options())
 			waitEvent[Started](j, 1)
 			if waitEvent[Probed](j, 1).Cached || !saw[Warning](j) {

@@ -92,7 +92,7 @@ func TestAbandonedPart(t *testing.T) {
 			if spoil {
 				text[100]++
 			}
-			dir := filepath.Join(r.prefix, "cache", r.binary.Digest())
+			dir := filepath.Join(r.prefix, "cache", r.binary.SHA256)
 			must(t, os.MkdirAll(dir, 0o700))
 			part := filepath.Join(dir, ".spore-abandonedabandon")
 			must(t, os.WriteFile(part, text[:large/2+12345], 0o600))

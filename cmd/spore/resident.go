@@ -130,7 +130,7 @@ func residentUpgrade() *cobra.Command {
 			return failed(resident.Upgrade(c.Context(), layoutOf(c), digest))
 		},
 	}
-	c.Flags().StringVar(&digest, "digest", "", "`DIGEST` of the binary: the first half of its BLAKE2b-512, in hex")
+	c.Flags().StringVar(&digest, "digest", "", "`SHA-256` of the binary, in hex")
 	_ = c.MarkFlagRequired("digest")
 	return c
 }

@@ -65,7 +65,7 @@ func (f *upgradeFlags) run(ctx context.Context, s stdio) error {
 		Facts: func(ctx context.Context) (map[string]etcd.Facts, error) { return facts(ctx, link.Store) },
 		Binary: func(goos, goarch string) (string, error) {
 			b, err := binaries(goos, goarch)
-			return b.Digest(), err
+			return b.SHA256, err
 		},
 		Tell: func(host, format string, a ...any) {
 			fmt.Fprintf(s.out, "%s: %s\n", remote.Clean(host), remote.Clean(fmt.Sprintf(format, a...)))

@@ -67,7 +67,7 @@ type orders struct {
 
 // A Status is how an agent stands.
 type Status struct {
-	Digest    string `json:"digest,omitempty"` // of its binary
+	Digest    string `json:"digest,omitempty"` // SHA-256 of its binary, in hex
 	Settled   bool   `json:"settled"`
 	Revision  int64  `json:"revision"`  // of the store's graph that it runs; 0 if it runs none of those
 	Connected bool   `json:"connected"` // whether the store is in reach

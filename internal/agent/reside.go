@@ -21,7 +21,7 @@ type Residency struct {
 	Options         // Client, Log, Sink and Redact are filled in
 	Home     string // where its lock and its control socket are
 	Cluster  string // the name of its detached cluster
-	Digest   string // of its binary
+	Digest   string // SHA-256 of its binary, in hex
 	Redactor *secret.Redactor
 	LogLevel slog.Leveler
 	Last     int64                   // the number of the last record of the agent before it

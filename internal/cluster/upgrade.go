@@ -19,7 +19,7 @@ const (
 // the store last, and of these the leader.
 type Upgrade struct {
 	Hosts []string // those to be upgraded
-	// Binary returns the digest (see remote.Binary) of the binary for hosts of a system.
+	// Binary returns the SHA-256, in hex, of the binary for hosts of a system.
 	Binary func(goos, goarch string) (digest string, err error)
 	Look   func(context.Context) (Status, error) // how the cluster stands now
 	Facts  func(context.Context) (map[string]etcd.Facts, error)

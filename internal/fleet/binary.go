@@ -98,30 +98,22 @@ func built(path, goos, goarch string) error {
 }
 
 func hash(path string) (remote.Binary, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return remote.Binary{}, err
+	}
+	defer f.Close()
+	sha := sha256.New()
 	blake, err := blake2b.New512(nil)
 	if err != nil {
 		return remote.Binary{}, err
 	}
-	n, err := feed(blake, path)
+	n, err := io.Copy(io.MultiWriter(sha, blake), f)
 	if err != nil {
 		return remote.Binary{}, err
 	}
 	return remote.Binary{
-		Path: path, BLAKE2b: hex.EncodeToString(blake.Sum(nil)), Size: n, Parcel: remote.NewParcel(path, n),
-		SHA256: sync.OnceValues(func() (string, error) {
-			sha := sha256.New()
-			_, err := feed(sha, path)
-			return hex.EncodeToString(sha.Sum(nil)), err
-		}),
+		Path: path, SHA256: hex.EncodeToString(sha.Sum(nil)), BLAKE2b: hex.EncodeToString(blake.Sum(nil)), Size: n,
+		Parcel: remote.NewParcel(path, n),
 	}, nil
-}
-
-// feed writes what is in a file to w, and returns how many bytes that is.
-func feed(w io.Writer, path string) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	return io.Copy(w, f)
 }

@@ -265,7 +265,7 @@ func TestBinaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	own, err := find(runtime.GOOS, runtime.GOARCH)
-	if err != nil || len(own.Digest()) != 64 || own.Size == 0 {
+	if err != nil || len(own.SHA256) != 64 || own.Size == 0 {
 		t.Errorf("the own binary is %+v (%v)", own, err)
 	}
 	_, err = find("plan9", "mips")

@@ -1,26 +1,22 @@
 package resident
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"io"
 	"os"
-
-	"golang.org/x/crypto/blake2b"
 )
 
-// digestOf returns what names a binary: the first half of its BLAKE2b-512, in hex, as in remote.Binary.
+// digestOf returns the SHA-256 of a file, in hex.
 func digestOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	h, err := blake2b.New512(nil)
-	if err != nil {
-		return "", err
-	}
+	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil)[:h.Size()/2]), nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -79,7 +79,7 @@ type Info struct {
 	Root      bool     `json:"root"`           // whether spore runs as root there
 	Init      string   `json:"init,omitempty"` // what starts agent and store at boot; empty if nothing does
 	Version   string   `json:"version"`
-	Digest    string   `json:"digest,omitempty"`  // of the resident binary: see digestOf
+	Digest    string   `json:"digest,omitempty"`  // SHA-256 of the resident binary
 	Cluster   string   `json:"cluster,omitempty"` // the ID; empty if the host belongs to none
 	Name      string   `json:"name,omitempty"`
 	Host      string   `json:"host,omitempty"`

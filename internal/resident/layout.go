@@ -13,7 +13,7 @@ func (l Layout) previous() string { return l.Binary() + ".previous" }
 // started marks an installation that was started: only then does it belong to the fleet for good.
 func (l Layout) started() string { return filepath.Join(l.Dir(), "started") }
 
-// cached is where a session leaves the binary with this digest.
+// cached is where a session leaves the binary with this SHA-256, in hex.
 func (l Layout) cached(digest string) string {
 	return filepath.Join(l.Root, "cache", digest, "spore")
 }

@@ -22,7 +22,7 @@ type upgrade struct {
 	steady   time.Duration // for which an agent has to live to be called up
 }
 
-// Upgrade has agent and store run the binary from the cache that has this digest (see digestOf). They are
+// Upgrade has agent and store run the binary from the cache that has this SHA-256, in hex. They are
 // restarted one after the other. If one of them does not come up, both go back to the binary that
 // they ran before, and the error says why.
 func Upgrade(ctx context.Context, l Layout, digest string) error {
@@ -64,12 +64,12 @@ func (u upgrade) to(ctx context.Context, digest string) error {
 	return u.back(context.WithoutCancel(ctx), digest, why)
 }
 
-var digestHex = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // verify makes sure that the binary is the one meant, and that it runs on this host.
 func (u upgrade) verify(ctx context.Context, digest string) error {
-	if !digestHex.MatchString(digest) {
-		return errors.New("the digest is none: it has 64 hexadecimal digits")
+	if !sha256Hex.MatchString(digest) {
+		return errors.New("the digest is no SHA-256 in hex")
 	}
 	path := u.layout.cached(digest)
 	got, err := digestOf(path)
@@ -77,11 +77,11 @@ func (u upgrade) verify(ctx context.Context, digest string) error {
 		return err
 	}
 	if got != digest {
-		return fmt.Errorf("%s is damaged: its digest is %s", path, got)
+		return fmt.Errorf("%s is damaged: its SHA-256 is %s", path, got)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	run := exec.CommandContext(ctx, path, "version") // #nosec G204 -- verified by its digest
+	run := exec.CommandContext(ctx, path, "version") // #nosec G204 -- verified by its SHA-256
 	if out, err := run.CombinedOutput(); err != nil {
 		return fmt.Errorf("the new binary does not run: %w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -140,7 +140,7 @@ func TestUpgradeRefusesBadBinaries(t *testing.T) {
 	for digest, want := range map[string]string{
 		filepath.Base(filepath.Dir(damaged)): "is damaged",
 		strings.Repeat("0", 64):              "no such file",
-		"../../bin":                          "the digest is none",
+		"../../bin":                          "no SHA-256",
 	} {
 		if err := u.to(t.Context(), digest); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: the error is %v, want %q", digest, err, want)
