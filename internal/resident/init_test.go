@@ -89,10 +89,10 @@ type playInit struct {
 }
 
 func newPlayInit(t *testing.T, table string) *playInit {
-	i := &playInit{runs: make(map[string]*exec.Cmd)}
-	t.Cleanup(i.tasks.Wait) // once the ground has had them end
+	i, etc := &playInit{runs: make(map[string]*exec.Cmd)}, t.TempDir() // which goes last
+	t.Cleanup(i.tasks.Wait)                                            // once the ground has had them end
 	g := newGround(t)
-	g.Etc = t.TempDir()
+	g.Etc = etc
 	i.ground, i.table = g, filepath.Join(g.Etc, "inittab")
 	g.must(os.WriteFile(i.table, []byte(table), 0o640))
 	g.services = supervisors{g.Layout, sysvinit{g.Layout, i.telinit}}
