@@ -19,7 +19,7 @@ import (
 )
 
 // waitFor is how long a test waits for what has to come.
-const waitFor = 3 * time.Minute
+const waitFor = 10 * time.Minute
 
 // TestCluster has stewards look after a store of real members, each at an address of its own.
 func TestCluster(t *testing.T) {
