@@ -89,6 +89,9 @@ func (f *fleet) followOne(ctx context.Context, store *Store) {
 		f.mu.Lock()
 		f.state = s
 		f.mu.Unlock()
+		for _, m := range f.members {
+			m.observe(s.Hosts[m.name])
+		}
 		f.poke()
 	})
 	if err != nil && ctx.Err() == nil {

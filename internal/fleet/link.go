@@ -133,6 +133,14 @@ func (m *member) abandon() {
 	m.ended = true
 }
 
+// observe takes up how many resources the host says it has changed: an agent that follows another, as
+// where the host is left to itself, begins to count anew.
+func (m *member) observe(s etcd.HostState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed = max(m.changed, s.Report.Counts.Changed)
+}
+
 // keep notes how the host stood when the run came to its end.
 func (m *member) keep(s etcd.HostState) {
 	m.mu.Lock()
@@ -186,7 +194,7 @@ func (m *member) recap() view.Recap {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.fleet.recapOf(m.final)
-	r.Sent, r.Took = m.sent, m.took
+	r.Changed, r.Sent, r.Took = max(r.Changed, m.changed), m.sent, m.took
 	if m.err != nil {
 		r.State, r.Error = view.StateUnreachable, m.err.Error()
 	}

@@ -46,6 +46,7 @@ type member struct {
 	garbled  int    // lines of the agent that were no records
 	sent     int64
 	took     time.Duration
+	changed  int            // resources that an agent of this run has changed there
 	final    etcd.HostState // how the store knew the host when the run came to its end
 }
 

@@ -156,6 +156,20 @@ func TestRecap(t *testing.T) {
 	}
 }
 
+// What the first agent has changed is not forgotten when the next, which changed nothing, tells of itself.
+func TestRecapCountsChangesOfEveryAgent(t *testing.T) {
+	f, _ := crew(t, "remote: a\n")
+	m := f.members[0]
+	for _, changed := range []int{1, 3, 0} {
+		s := etcd.HostState{HasReport: true, Report: etcd.Report{Counts: engine.Counts{Total: 4, Changed: changed}}}
+		m.observe(s)
+		m.keep(s)
+	}
+	if r := m.recap(); r.Changed != 3 {
+		t.Errorf("%d resources were changed, want 3", r.Changed)
+	}
+}
+
 // Of hosts that have been left to themselves the store alone tells, also of those that were at home in it
 // before.
 func TestRecapOfWhatWasLeft(t *testing.T) {
