@@ -165,7 +165,7 @@ func wantRefusal(j *job, want string) {
 	j.t.Helper()
 	_, err := j.end()
 	var become *BecomeError
-	if !errors.As(err, &become) || !strings.HasPrefix(err.Error(), "become: become root by sudo on "+j.target.Name()+": "+want) {
+	if !errors.As(err, &become) || !strings.HasPrefix(err.Error(), "become root by sudo on "+j.target.Name()+": "+want) {
 		j.t.Errorf("Run says %v, want %q", err, want)
 	}
 }

@@ -30,7 +30,13 @@ type StepError struct {
 }
 
 // Error implements error. The text is safe to show, whatever the host had to say in it.
-func (e *StepError) Error() string { return cleanTo(string(e.Step)+": "+e.Err.Error(), maxError) }
+func (e *StepError) Error() string {
+	text := e.Err.Error()
+	if !strings.HasPrefix(text, string(e.Step)+" ") { // as "connect to web1" does
+		text = string(e.Step) + ": " + text
+	}
+	return cleanTo(text, maxError)
+}
 
 // Unwrap returns the cause.
 func (e *StepError) Unwrap() error { return e.Err }

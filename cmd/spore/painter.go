@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ func (p *painter) end() {
 
 // size returns what tells how many columns and lines a terminal has; 0 if it does not say.
 func size(w io.Writer) func() (columns, lines int) {
-	f, ok := w.(*os.File)
+	f, ok := file(w)
 	return func() (int, int) {
 		if !ok {
 			return 0, 0

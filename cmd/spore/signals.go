@@ -71,9 +71,15 @@ func (o outlet) Write(b []byte) (int, error) {
 }
 
 func isTerminal(w io.Writer) bool {
+	f, ok := file(w)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// file returns the file that w writes to, if it does.
+func file(w io.Writer) (*os.File, bool) {
 	if o, ok := w.(outlet); ok {
 		w = o.Writer
 	}
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return f, ok
 }

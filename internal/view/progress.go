@@ -15,17 +15,21 @@ type progress struct {
 // copying is how far a binary is on its way to one host.
 type copying struct {
 	done, total int64
-	first       int64 // what was done when it was first heard of, at since
-	since, last time.Time
+	begun, last time.Time
+	first       int64 // what was done at since, from when on the rate is measured
+	since       time.Time
 }
+
+// burst is how long what is sent may only fill buffers on the way, which tells nothing of the way.
+const burst = time.Second / 2
 
 // rate is in bytes a second; 0 while it cannot be told.
 func (c copying) rate() float64 {
-	took := c.last.Sub(c.since).Seconds()
-	if took <= 0 {
+	took := c.last.Sub(c.since)
+	if took < burst {
 		return 0
 	}
-	return float64(c.done-c.first) / took
+	return float64(c.done-c.first) / took.Seconds()
 }
 
 func (p *progress) set(r Record) {
@@ -35,7 +39,10 @@ func (p *progress) set(r Record) {
 	}
 	c, ok := p.bytes[r.Host]
 	if !ok || r.Done < c.done {
-		c = copying{first: r.Done, since: r.Time}
+		c = copying{begun: r.Time}
+	}
+	if r.Time.Sub(c.begun) < burst {
+		c.first, c.since = r.Done, r.Time
 	}
 	c.done, c.total, c.last = r.Done, r.Total, r.Time
 	p.bytes[r.Host] = c

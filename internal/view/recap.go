@@ -6,10 +6,10 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 )
 
-// recap writes the table that ends a run. The last column alone is coloured: a tabwriter counts
-// the bytes of an escape sequence as width.
+// recap writes the table that ends a run.
 func (v *text) recap() {
 	if len(v.recaps) == 0 {
 		return
@@ -19,21 +19,30 @@ func (v *text) recap() {
 	if differs { // a dry run
 		changed = "WOULD CHANGE"
 	}
-	t := tabwriter.NewWriter(v.o.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "HOST\tOK\t%s\tFAILED\tSKIPPED\tSENT\tTIME\tSTATE\n", changed)
+	var counts strings.Builder // all but the last column
+	t := tabwriter.NewWriter(&counts, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "HOST\tOK\t%s\tFAILED\tSKIPPED\tSENT\tTIME\t\n", changed)
 	for _, r := range v.recaps {
 		c := r.Recap
 		n := c.Changed
 		if differs {
 			n = c.Differs
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", Clean(r.Host), c.OK, n, c.Failed, c.Skipped,
-			Bytes(c.Sent), c.Took.Round(10*time.Millisecond), v.state(c))
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t%s\t\n", Clean(r.Host), c.OK, n, c.Failed, c.Skipped,
+			Bytes(c.Sent), c.Took.Round(10*time.Millisecond))
 	}
 	_ = t.Flush()
+	for i, row := range strings.Split(strings.TrimSuffix(counts.String(), "\n"), "\n") {
+		last := "STATE"
+		if i > 0 {
+			last = v.state(v.recaps[i-1].Recap, utf8.RuneCountInString(row))
+		}
+		fmt.Fprintln(v.o.Out, row+last)
+	}
 }
 
-func (v *text) state(c *Recap) string {
+// state tells how a run ended on a host, in a line that begins at a column.
+func (v *text) state(c *Recap, column int) string {
 	s := yellow
 	switch c.State {
 	case StateConverged:
@@ -42,22 +51,28 @@ func (v *text) state(c *Recap) string {
 		s = red
 	}
 	words := paint(s, c.State).render(v.o.ColourRecap)
-	if c.Error != "" {
-		words += ": " + brief(c.Error)
+	if c.Error == "" {
+		return words
 	}
-	return words
+	most := 0
+	if v.o.Width > 0 {
+		most = max(v.o.Width-column-utf8.RuneCountInString(c.State+": "), leastError)
+	}
+	return words + ": " + brief(c.Error, most)
 }
 
-// brief is the beginning of an error that was told in full already.
-func brief(text string) string {
-	const most = 80 // characters
+const leastError = 20 // characters: what is shown of an error however narrow a terminal is
+
+// brief is the first line of an error that was told in full already, cut to most characters if most
+// is not 0.
+func brief(text string, most int) string {
 	text, _, more := strings.Cut(text, "\n")
 	runes := []rune(Clean(text))
-	if len(runes) > most {
-		runes, more = runes[:most], true
-	}
 	if more {
-		return string(runes) + " …"
+		runes = append(runes, []rune(" …")...)
+	}
+	if most > 0 && len(runes) > most {
+		return string(runes[:most-2]) + " …"
 	}
 	return string(runes)
 }

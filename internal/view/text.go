@@ -21,6 +21,7 @@ type TextOptions struct {
 	Colour      bool      // of what goes to Err
 	ColourRecap bool
 	Terminal    bool // Err is one: progress is shown
+	Width       int  // of the terminal that Out is; 0 if it is none: then nothing is cut
 	Diff        bool // show the difference of texts
 	Hosts       bool // put the host's name in front
 }

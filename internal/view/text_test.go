@@ -89,18 +89,25 @@ func recapOf(host, state, problem string, c engine.Counts) Record {
 }
 
 func TestRecap(t *testing.T) {
-	out, _ := shown(TextOptions{},
-		recapOf("a", StateConverged, "", engine.Counts{Total: 3, OK: 3, Changed: 1}),
-		recapOf("long.example", StateFailed, "exec/x: no\x1b[2J\nmore of it", engine.Counts{Total: 3, OK: 1, Failed: 1, Skipped: 1}),
-		recapOf("far", StateUnreachable, strings.Repeat("é", 81), engine.Counts{}),
-		Record{Type: End})
-	want := "" +
-		"HOST          OK  CHANGED  FAILED  SKIPPED  SENT     TIME   STATE\n" +
-		"a             3   1        0       0        3.0 MiB  1.23s  converged\n" +
-		"long.example  1   0        1       1        3.0 MiB  1.23s  failed: exec/x: no�[2J …\n" +
-		"far           0   0        0       0        3.0 MiB  1.23s  unreachable: " + strings.Repeat("é", 80) + " …\n"
-	if out != want {
-		t.Errorf("got\n%s, want\n%s", out, want)
+	for width, reason := range map[int]string{
+		0:   strings.Repeat("é", 100),
+		200: strings.Repeat("é", 100),
+		100: strings.Repeat("é", 25) + " …", // a hundred in all
+		10:  strings.Repeat("é", 18) + " …",
+	} {
+		out, _ := shown(TextOptions{Width: width},
+			recapOf("a", StateConverged, "", engine.Counts{Total: 3, OK: 3, Changed: 1}),
+			recapOf("long.example", StateFailed, "exec/x: no\x1b[2J\nmore of it", engine.Counts{Total: 3, OK: 1, Failed: 1, Skipped: 1}),
+			recapOf("far", StateUnreachable, strings.Repeat("é", 100), engine.Counts{}),
+			Record{Type: End})
+		want := "" +
+			"HOST          OK  CHANGED  FAILED  SKIPPED  SENT     TIME   STATE\n" +
+			"a             3   1        0       0        3.0 MiB  1.23s  converged\n" +
+			"long.example  1   0        1       1        3.0 MiB  1.23s  failed: exec/x: no�[2J …\n" +
+			"far           0   0        0       0        3.0 MiB  1.23s  unreachable: " + reason + "\n"
+		if out != want {
+			t.Errorf("in %d columns, got\n%s, want\n%s", width, out, want)
+		}
 	}
 }
 
@@ -160,16 +167,18 @@ func TestProgress(t *testing.T) {
 
 func TestProgressRate(t *testing.T) {
 	begin := time.Now()
-	at := func(second int, done int64) Record {
-		return Record{Type: Progress, Host: "a", Time: begin.Add(time.Duration(second) * time.Second), Done: done, Total: 64 << 20}
+	at := func(seconds float64, done int64) Record {
+		return Record{Type: Progress, Host: "a", Time: begin.Add(time.Duration(seconds * float64(time.Second))), Done: done, Total: 64 << 20}
 	}
-	_, got := shown(TextOptions{Terminal: true}, at(0, 2<<20), at(2, 8<<20), at(3, 0), at(4, 1<<20))
+	_, got := shown(TextOptions{Terminal: true},
+		at(0, 1<<20), at(0.25, 4<<20), at(0.7, 5<<20), at(2.25, 8<<20), // buffers take the first of it at once
+		at(3, 0), at(4, 1<<20))
 	var rates []string
 	for _, line := range strings.Split(got, "\r\x1b[K") {
 		_, rate, _ := strings.Cut(line, "%")
 		rates = append(rates, rate)
 	}
-	if want := []string{"", "", ", 3.0 MiB/s", "", ", 1.0 MiB/s"}; !slices.Equal(rates, want) {
+	if want := []string{"", "", "", "", ", 2.0 MiB/s", "", ", 1.0 MiB/s"}; !slices.Equal(rates, want) {
 		t.Errorf("rates %q, want %q", rates, want)
 	}
 }
