@@ -42,8 +42,11 @@ func newClusterList(s stdio) *cobra.Command {
 				return err
 			}
 			all, err := r.List()
-			if len(all) > 0 {
+			switch {
+			case len(all) > 0:
 				printClusters(s.out, r, all)
+			case err == nil:
+				fmt.Fprintln(s.err, cluster.NoneKnown)
 			}
 			return err
 		},

@@ -48,10 +48,11 @@ func (f *detachFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.when, "detach", "", "leave behind a cluster that runs itself, once everything has converged; --detach=now does not wait for that")
 	fl.Lookup("detach").NoOptDefVal = onceConverged
 	fl.StringVar(&f.cluster, "cluster", defaultCluster, "the `NAME` of the cluster that --detach leaves behind")
-	fl.IntVar(&f.ideal, "ideal-cluster-size", defaultIdeal, "how many of the hosts are to serve the store of the cluster, made odd")
+	f.ideal, f.peerPort = defaultIdeal, defaultPort
+	fl.Var(number{&f.ideal, 1}, "ideal-cluster-size", "how many of the hosts are to serve the store of the cluster, made odd")
 	fl.Var(&f.memberTimeout, "member-timeout", "how long a host that serves the store may be gone before another takes its place")
 	f.registerPeers(fl)
-	fl.IntVar(&f.peerPort, "peer-port", defaultPort, "the `PORT` at which hosts that serve the store reach each other; the next is for the others")
+	fl.Var(number{&f.peerPort, 1}, "peer-port", "the `PORT` at which hosts that serve the store reach each other; the next is for the others")
 }
 
 func (f *detachFlags) registerPeers(fl *pflag.FlagSet) {
@@ -76,8 +77,6 @@ func (f *runFlags) checkDetach() error {
 		return errors.New("--detach puts everything below /var/lib/spore: it does not go with --no-caching, --prefix or --tmp-prefix")
 	case len(f.seeds) > 0:
 		return errors.New("--detach hands over its own store: it does not go with --seeds")
-	case d.ideal < 1:
-		return fmt.Errorf("--ideal-cluster-size %d: it takes 1 or more", d.ideal)
 	case time.Duration(d.memberTimeout) < 10*time.Second:
 		return fmt.Errorf("--member-timeout %v would replace hosts that only reboot: it takes 10s or more", &d.memberTimeout)
 	}

@@ -24,7 +24,7 @@ func (s *seconds) String() string {
 // Set implements pflag.Value.
 func (s *seconds) Set(text string) error {
 	d, err := time.ParseDuration(text)
-	if n, e := strconv.ParseFloat(text, 64); e == nil {
+	if n, e := strconv.ParseFloat(text, 64); e == nil && n >= 0 && n <= 1e9 { // "nan" is a number, too
 		d, err = time.Duration(n*float64(time.Second)), nil
 	}
 	if err != nil || d < 0 {
@@ -36,6 +36,32 @@ func (s *seconds) Set(text string) error {
 
 // Type implements pflag.Value.
 func (s *seconds) Type() string { return "duration" }
+
+// number is a flag that takes a whole number, least or more.
+type number struct {
+	value *int
+	least int
+}
+
+func (n number) String() string {
+	if n.value == nil { // as pflag asks the zero value
+		return ""
+	}
+	return strconv.Itoa(*n.value)
+}
+
+// Set implements pflag.Value.
+func (n number) Set(text string) error {
+	v, err := strconv.Atoi(text)
+	if err != nil || v < n.least {
+		return fmt.Errorf("it takes a whole number from %d up", n.least)
+	}
+	*n.value = v
+	return nil
+}
+
+// Type implements pflag.Value.
+func (number) Type() string { return "int" }
 
 // bandwidth is a flag that takes bytes a second, with K, M or G after them for the binary multiples.
 type bandwidth int64

@@ -31,7 +31,8 @@ the graph and nothing else. To run it again finishes what was interrupted.`,
 	f.registerGraphs(fl)
 	fl.StringVar(&f.detach.cluster, "cluster", "", "the `NAME` of the cluster; the only one that is known if not given")
 	f.detach.registerPeers(fl)
-	fl.IntVar(&f.detach.peerPort, "peer-port", defaultPort, "the `PORT` at which the hosts would serve the store; the next is for the others")
+	f.detach.peerPort = defaultPort
+	fl.Var(number{&f.detach.peerPort, 1}, "peer-port", "the `PORT` at which the hosts would serve the store; the next is for the others")
 	f.registerOutput(fl)
 	f.registerSSH(fl)
 	_ = c.MarkFlagRequired("remote")

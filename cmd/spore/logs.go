@@ -33,16 +33,14 @@ func newLogs(s stdio) *cobra.Command {
 	f.register(c)
 	fl := c.Flags()
 	fl.BoolVarP(&f.Follow, "follow", "f", false, "go on with what is to come, until interrupted")
-	fl.IntVar(&f.Lines, "lines", 100, "so many of the last records; 0 is all there are")
+	f.Lines = 100
+	fl.Var(number{&f.Lines, 0}, "lines", "so many of the last records; 0 is all there are")
 	fl.BoolVar(&f.json, "json", false, "write one JSON object a line")
 	fl.BoolVar(&f.diff, "diff", false, "show how texts differ")
 	return c
 }
 
 func (f *logsFlags) run(ctx context.Context, s stdio, name string) error {
-	if f.Lines < 0 {
-		return fmt.Errorf("--lines %d: it takes 0 or more", f.Lines)
-	}
 	record, err := f.record()
 	if err != nil {
 		return err

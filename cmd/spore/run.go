@@ -81,7 +81,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	fl.StringVar(&f.credentials, "credentials", "", "the `FILE` with the certificates for --seeds, as JSON with ca, cert and key in PEM; - is standard input")
 	fl.BoolVar(&f.noServer, "no-server", false, "serve no etcd here")
 	fl.StringVar(&f.hostname, "hostname", "", "the `NAME` of this machine in the exchange, with --file")
-	fl.IntVar(&f.depth, "depth", 0, "how many hops from the initiator this process is")
+	fl.Var(number{&f.depth, 0}, "depth", "how many hops from the initiator this process is")
 	fl.StringVar(&f.dir, "dir", "", "the private `DIR` in which an initiator has put this agent")
 	fl.StringVar(&f.owner, "owner", "", "`WHO` started this agent, for others to read")
 	c.MarkFlagsMutuallyExclusive("remote", "file")
@@ -118,7 +118,8 @@ func (f *runFlags) registerOutput(fl *pflag.FlagSet) {
 
 // registerSSH are the flags that say how hosts are reached.
 func (f *runFlags) registerSSH(fl *pflag.FlagSet) {
-	fl.IntVar(&f.cconns, "cconns", 20, "how many hosts to set up at once")
+	f.cconns = 20
+	fl.Var(number{&f.cconns, 1}, "cconns", "how many hosts to set up at once")
 	fl.Var(&f.bwlimit, "bwlimit", "send no more bytes a second than this to all hosts together, such as 800K or 1.5M; of binaries and files, not of what the hosts tell each other")
 	fl.StringVarP(&f.sshConfig, "ssh-config", "F", "", "an ssh_config `FILE` in place of ~/.ssh/config and the system's; none for neither")
 	fl.BoolVar(&f.acceptNew, "accept-new-host-keys", false, "trust, and remember, the key of a host that is met for the first time")
@@ -148,8 +149,6 @@ func (f *runFlags) run(ctx context.Context, s stdio) error {
 // check reports flags that make no sense, before anything is shown or touched.
 func (f *runFlags) check() error {
 	switch {
-	case f.cconns < 1:
-		return fmt.Errorf("--cconns %d would reach no host: it takes 1 or more", f.cconns)
 	case len(f.seeds) > 0 && f.credentials == "":
 		return errors.New("--seeds needs --credentials: the certificates to reach it with")
 	case f.noServer && len(f.seeds) == 0:
@@ -268,8 +267,9 @@ func (f *runFlags) view(s stdio) view.Sink {
 	}
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	terminal := isTerminal(s.err)
+	width, _ := size(s.out)()
 	return view.NewText(view.TextOptions{
 		Out: s.out, Err: s.err, Terminal: terminal, Diff: f.diff || f.noop, Hosts: f.file == "",
-		Colour: terminal && !plain, ColourRecap: isTerminal(s.out) && !plain,
+		Colour: terminal && !plain, ColourRecap: isTerminal(s.out) && !plain, Width: width,
 	})
 }

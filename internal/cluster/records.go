@@ -118,11 +118,14 @@ func (r Records) Pick(name string) (Record, error) {
 	return Record{}, fmt.Errorf("choose cluster: %s", r.known())
 }
 
+// NoneKnown says that there is no record, and how to come by one.
+const NoneKnown = "no cluster is known here: spore run --remote GRAPH --detach leaves one behind, spore cluster import takes one over"
+
 // known says what to choose from, and how.
 func (r Records) known() string {
 	records, _ := r.List() // what cannot be read cannot be chosen
 	if len(records) == 0 {
-		return "no cluster is known here: spore run --remote GRAPH --detach leaves one behind, spore cluster import takes one over"
+		return NoneKnown
 	}
 	names := make([]string, len(records))
 	for i, record := range records {

@@ -63,6 +63,9 @@ func span(first, last string) ([]string, error) {
 	return words, nil
 }
 
+// ipv6Pattern finds the host of [2001:db8::*]:2222, as a host's name with a port has it.
+var ipv6Pattern = regexp.MustCompile(`^\[[^\[\]]*:[^\[\]]*:[^\[\]]*\](:[0-9*?]+)?$`)
+
 // A limit chooses among hosts by their names.
 type limit struct{ with, without []*regexp.Regexp }
 
@@ -81,6 +84,9 @@ func parseLimit(text string) (l limit, err error) {
 		names, err := expand(pattern)
 		if err != nil {
 			return l, fmt.Errorf("limit: %w", err)
+		}
+		if strings.ContainsAny(ipv6Pattern.ReplaceAllString(names[0], ""), "[]") {
+			return l, fmt.Errorf("limit: pattern %q: brackets hold a range such as [1:3], or an IPv6 address", pattern)
 		}
 		for _, name := range names {
 			*list = append(*list, glob(name))

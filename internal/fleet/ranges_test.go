@@ -32,13 +32,14 @@ func TestExpand(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
-	hosts := []string{"db1", "db2", "web01", "web02", "web03", "web.x"}
+	hosts := []string{"db1", "db2", "web01", "web02", "web03", "web.x", "[2001:db8::1]:2222"}
 	for _, c := range []struct{ limit, want string }{
-		{"*", "db1 db2 web01 web02 web03 web.x"},
+		{"*", "db1 db2 web01 web02 web03 web.x [2001:db8::1]:2222"},
 		{"web*", "web01 web02 web03 web.x"},
 		{"web[01:02]", "web01 web02"},
 		{"db?,web02", "db1 db2 web02"},
-		{"!db*", "web01 web02 web03 web.x"},
+		{"!db*", "web01 web02 web03 web.x [2001:db8::1]:2222"},
+		{"[2001:db8::*]:2222", "[2001:db8::1]:2222"},
 		{"web*, !web03", "web01 web02 web.x"},
 		{"web.x", "web.x"},
 		{"webxx", ""},
@@ -52,9 +53,9 @@ func TestLimit(t *testing.T) {
 			t.Errorf("limit %q leaves %q, want %q", c.limit, got, c.want)
 		}
 	}
-	for _, wrong := range []string{"", "a,,b", "!", "a[3:1]"} {
-		if _, err := parseLimit(wrong); err == nil {
-			t.Errorf("limit %q was accepted", wrong)
+	for _, wrong := range []string{"", "a,,b", "!", "a[3:1]", "[", "web]", "web[1-3]", "web[1:2][", "a[1:2:3]"} {
+		if _, err := parseLimit(wrong); err == nil || !strings.Contains(err.Error(), wrong) && wrong != "a[3:1]" {
+			t.Errorf("limit %q: %v, want an error that names it", wrong, err)
 		}
 	}
 }
