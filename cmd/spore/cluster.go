@@ -173,7 +173,8 @@ members of the store:
   spore run --file g.yaml --hostname HOST --seeds URLS --credentials FILE
 
 The URLs are told. A graph that later needs other rights takes another admit.`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions, // it is no host of the cluster yet
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, _, stop := signals(c.Context())
 			defer stop()

@@ -34,6 +34,7 @@ func newGraph(s stdio) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&format, "format", format, "text, dot or mermaid")
+	_ = c.RegisterFlagCompletionFunc("format", words("text", "dot", "mermaid"))
 	c.AddCommand(newGraphGet(s))
 	return c
 }

@@ -40,6 +40,7 @@ func newKinds(s stdio) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&format, "format", format, "text, or markdown for the reference of all kinds")
+	_ = c.RegisterFlagCompletionFunc("format", words("text", "markdown"))
 	return c
 }
 

@@ -34,6 +34,7 @@ Exit codes: 0 converged; 1 wrong usage or graph, nothing was touched; 2 some res
 		newUpgrade(s), newDestroy(s), newRevive(s), newCluster(s))
 	group(root, "What spore runs on hosts:", newAttach(s), newBridge(s), newResident(s))
 	root.AddCommand(newVersion(s))
+	complete(root)
 	root.InitDefaultCompletionCmd()
 	explain(root)
 	return root
