@@ -84,6 +84,7 @@ func (f *clusterFlags) reacher(record cluster.Record, log *slog.Logger) (*cluste
 		return nil, err
 	}
 	dialer := (&runner{runFlags: &run, log: log}).dialer()
+	dialer.Slow = (&slow{tell: func(text string) { log.Warn(text) }}).add
 	if t := time.Duration(f.connectTimeout); t < dialTimeout {
 		dialer.Timeout = t
 	}

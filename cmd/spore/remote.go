@@ -34,6 +34,11 @@ func (r *runner) remote(ctx, kill context.Context, manifests []*manifest.Manifes
 		store = fleet.External(r.seeds, c)
 	}
 	dialer := r.dialer()
+	slow := &slow{tell: func(text string) {
+		r.sink.Emit(view.Record{Time: time.Now(), Type: view.Link, Message: text})
+	}}
+	defer slow.end()
+	dialer.Slow = slow.add
 	become, err := r.become.options(dialer)
 	if err != nil {
 		return 0, err

@@ -7,20 +7,25 @@ import (
 	"time"
 )
 
-// A clock gives an attempt so much time to connect and shake hands, and stands still while a
-// person types or an agent asks for a touch.
+// A clock counts the time that an attempt takes to connect and shake hands, and stands still while a
+// person types or an agent asks for a touch. It begins anew then.
 type clock struct {
-	limit time.Duration
-
 	mu     sync.Mutex
-	timer  *time.Timer
+	alarms []alarm
 	paused int
 	ended  bool
 }
 
-// startClock calls expired once, limit after the start or after the last pause.
-func startClock(limit time.Duration, expired func()) *clock {
-	return &clock{limit: limit, timer: time.AfterFunc(limit, expired)}
+type alarm struct {
+	after time.Duration
+	timer *time.Timer
+}
+
+// after calls ring when the clock has run for so long, each time that it does.
+func (c *clock) after(d time.Duration, ring func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.alarms = append(c.alarms, alarm{d, time.AfterFunc(d, ring)})
 }
 
 // pause stops the clock until resume is called.
@@ -28,12 +33,17 @@ func (c *clock) pause() (resume func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.paused++
-	c.timer.Stop()
+	for _, a := range c.alarms {
+		a.timer.Stop()
+	}
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.paused--; c.paused == 0 && !c.ended {
-			c.timer.Reset(c.limit)
+		if c.paused--; c.paused > 0 || c.ended {
+			return
+		}
+		for _, a := range c.alarms {
+			a.timer.Reset(a.after)
 		}
 	})
 }
@@ -43,7 +53,9 @@ func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	c.timer.Stop()
+	for _, a := range c.alarms {
+		a.timer.Stop()
+	}
 }
 
 func errSilent(limit time.Duration) error {

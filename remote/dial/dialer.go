@@ -27,6 +27,9 @@ type Dialer struct {
 	// Timeout bounds each attempt to connect and shake hands, not the time a person takes to
 	// answer. 0 means ssh_config's ConnectTimeout, or 15 s.
 	Timeout time.Duration
+	// Slow, if given, is told once of each host, jump hosts included, that has neither let us in nor
+	// refused to after some seconds, in which nobody was asked anything; addr is what was dialled.
+	Slow func(t Target, addr string)
 	// Log receives warnings; nil discards them.
 	Log *slog.Logger
 
@@ -98,8 +101,10 @@ func (e *environment) attempt(ctx context.Context, route []*settings, l *login) 
 	s := l.settings
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.clock = startClock(s.timeout, func() { cancel(errSilent(s.timeout)) })
+	l.clock = new(clock)
 	defer l.clock.stop()
+	l.clock.after(s.timeout, func() { cancel(errSilent(s.timeout)) })
+	l.clock.after(slowAfter, func() { e.slowOnce(s) })
 	conn, release, err := e.transport(ctx, route, l.clock)
 	if err != nil {
 		return nil, err

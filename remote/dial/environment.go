@@ -22,9 +22,11 @@ type environment struct {
 	getenv       func(string) string
 	acceptNew    bool
 	timeout      time.Duration
+	slow         func(Target, string)
 	log          *slog.Logger
 	config       *sshconfig.Config
 	warned       sync.Map // text → struct{}{}
+	dawdled      sync.Map // settings.id → struct{}{}
 	vault        *vault
 	keys         *keyring
 	agents       *agents
@@ -40,7 +42,7 @@ func (d *Dialer) environment() (*environment, error) {
 func (d *Dialer) open() (*environment, error) {
 	e := &environment{
 		home: d.Home, system: d.System, getenv: d.Getenv,
-		acceptNew: d.AcceptNew, timeout: d.Timeout, log: d.Log,
+		acceptNew: d.AcceptNew, timeout: d.Timeout, slow: d.Slow, log: d.Log,
 	}
 	if e.system == "" {
 		e.system = "/etc/ssh"
@@ -119,5 +121,13 @@ func (e *environment) resolve(t Target) (*settings, error) {
 func (e *environment) warnOnce(text string) {
 	if _, before := e.warned.LoadOrStore(text, struct{}{}); !before {
 		e.log.Warn(text)
+	}
+}
+
+const slowAfter = 3 * time.Second
+
+func (e *environment) slowOnce(s *settings) {
+	if _, before := e.dawdled.LoadOrStore(s.id(), struct{}{}); !before && e.slow != nil {
+		e.slow(s.target, s.addr())
 	}
 }
