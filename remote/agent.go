@@ -132,12 +132,15 @@ func (a *agent) stop(line string) {
 	a.say <- []byte(line + "\n")
 }
 
-// kill ends what runs on the host in this session of ours, and the session.
-func (a *agent) kill() {
+// leave ends the session of ours. The agent goes on: a signal sent to it here would leave behind what it
+// runs, of which clean.sh knows better.
+func (a *agent) leave() {
 	select {
 	case <-a.done:
 	default:
-		a.cmd.kill()
+		if a.attached {
+			a.cmd.kill()
+		}
 		a.free()
 	}
 }

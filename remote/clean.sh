@@ -9,7 +9,8 @@ PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 export LC_ALL PATH
 
 say() { printf '%s %s %s\n' "$nonce" "$1" "$2"; }
-nap() { sleep 0.05 2>/dev/null || sleep 1; }
+# nap fails if it was a long one.
+nap() { sleep 0.05 2>/dev/null || { sleep 1; false; }; }
 
 # ours DIR: DIR is a run directory of this user, and no link.
 ours() {
@@ -48,14 +49,38 @@ end_agents() {
 	done
 }
 
+# end_agent: lets the agent end with what it runs, then kills both. It starts nothing any more once it
+# was asked to, so none of its children is missed. If its directory is to stay it is not asked: it
+# takes that along.
 end_agent() {
 	alive || return 0
+	if [ -z "$keep" ]; then
+		kill "$pid"
+		for i in 1 2 3 4 5 6 7 8 9 10; do
+			alive || return 0
+			nap || break
+		done
+	fi
+	running=$(children)
 	kill -9 "$pid"
+	for child in $running; do kill -9 "-$child"; done 2>/dev/null
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 		alive || return 0
 		nap
 	done
 	say left "a process that cannot be killed: $pid"
+}
+
+# children of the agent: each leads a group of all that a command started and did not set apart.
+children() {
+	if [ -r "/proc/$pid/status" ]; then
+		set +f # in a subshell
+		grep -l "^PPid:[[:space:]]*$pid\$" /proc/[0-9]*/status 2>/dev/null | tr -dc '0-9\n'
+	else
+		ps -A -o ppid= -o pid= 2>/dev/null | while read -r parent child; do
+			[ "$parent" != "$pid" ] || echo "$child"
+		done
+	fi
 }
 
 main() {

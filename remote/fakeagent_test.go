@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -90,6 +91,9 @@ func agentRun(run, store string, flags []string) int {
 	end := make(chan int)
 	out := &speaker{}
 	out.add(os.Stdout)
+	if slices.Contains(flags, "busy") {
+		out.say("runs %d", work())
+	}
 	listen(run, out, store, flags, end)
 	go func() {
 		commands(os.Stdin, out, store, flags, end)
@@ -99,6 +103,25 @@ func agentRun(run, store string, flags []string) int {
 		os.RemoveAll(run)
 	}
 	return code
+}
+
+// work runs a command as the exec resource does, for ever and deaf to SIGTERM as well, and returns the
+// process that the command itself has started.
+func work() (pid int) {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM)
+	cmd := exec.Command("/bin/sh", "-c", `trap "" TERM INT; sleep 1000 >&- 2>&- & echo $!; wait`)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = fmt.Fscan(out, &pid)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return pid
 }
 
 func listen(run string, out *speaker, store string, flags []string, end chan int) {

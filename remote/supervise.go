@@ -132,7 +132,7 @@ func (s *Session) round(ctx context.Context, h *host) error {
 	if err != nil {
 		return err
 	}
-	defer a.kill()
+	defer a.leave()
 	return s.watch(ctx, h, a)
 }
 

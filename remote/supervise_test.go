@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -208,6 +209,47 @@ func TestStopKillsWhoDoesNotListen(t *testing.T) {
 			}
 			if !dead(j.pids()[0]) {
 				t.Error("the agent still lives")
+			}
+			r.wantOnlyCache()
+		})
+	}
+}
+
+// Whoever ends an agent by force ends with it all that its commands have started.
+func TestKilledAgentLeavesNothingRunning(t *testing.T) {
+	ways := map[string]func(*rig, *job){
+		"hung": func(_ *rig, j *job) { j.cancel() },
+		"stopped": func(_ *rig, j *job) {
+			pid, err := strconv.Atoi(j.pids()[0])
+			must(t, err)
+			must(t, syscall.Kill(pid, syscall.SIGSTOP))
+			j.cancel()
+		},
+		"replaced": func(r *rig, j *job) {
+			r.server.DropAll()
+			waitEvent[Restarted](j, 1)
+		},
+	}
+	for name, end := range ways {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, sshtest.Options{})
+			o := r.options("busy")
+			if name == "replaced" {
+				o.Attach = nil
+			}
+			j := r.start(o)
+			j.waitLine("agent: store says got from the host", 1)
+			j.mu.Lock()
+			at := slices.IndexFunc(j.lines, func(l string) bool { return strings.HasPrefix(l, "agent: runs ") })
+			runs := strings.TrimPrefix(j.lines[at], "agent: runs ")
+			j.mu.Unlock()
+			end(r, j)
+			if !eventually(func() bool { return dead(runs) }) {
+				t.Error("what it ran goes on")
+			}
+			j.cancel()
+			if _, err := j.end(); !errors.Is(err, context.Canceled) {
+				t.Errorf("error %v", err)
 			}
 			r.wantOnlyCache()
 		})
