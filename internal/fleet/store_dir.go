@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +13,8 @@ import (
 const (
 	storeDirs = "spore-store-" // how the directories of stores are called
 	storeLock = "lock"         // in each, held by who keeps the store
+
+	lockWithin = time.Hour // far longer than it takes to lock a new one
 )
 
 // makeStoreDir makes a private directory for a store. Before that it takes away those of stores
@@ -27,19 +31,39 @@ func makeStoreDir() (dir string, release func() error, err error) {
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	return dir, func() error { return errors.Join(os.RemoveAll(dir), lock.Close()) }, nil
+	return dir, func() error { return errors.Join(removeStoreDir(dir), lock.Close()) }, nil
+}
+
+// removeStoreDir takes dir away, the lock last: by it others find what stays if this is cut short.
+func removeStoreDir(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != storeLock {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
 }
 
 func sweepStoreDirs() {
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), storeDirs+"*"))
 	for _, dir := range dirs {
-		// One without a lock is being made this moment, or is another user's.
 		lock, err := os.OpenFile(filepath.Join(dir, storeLock), os.O_RDWR|unix.O_NOFOLLOW, 0)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			// It is being made this moment, unless it is old.
+			if info, err := os.Lstat(dir); err == nil && time.Since(info.ModTime()) > lockWithin {
+				_ = os.RemoveAll(dir)
+			}
 			continue
 		}
+		if err != nil {
+			continue // another user's
+		}
 		if unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = os.RemoveAll(dir)
+			_ = removeStoreDir(dir)
 		}
 		_ = lock.Close()
 	}

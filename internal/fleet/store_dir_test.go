@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestStoreDirsOfTheDeadAreSwept(t *testing.T) {
@@ -14,7 +15,8 @@ func TestStoreDirsOfTheDeadAreSwept(t *testing.T) {
 	}
 	dead := filepath.Join(os.TempDir(), storeDirs+"dead")
 	young := filepath.Join(os.TempDir(), storeDirs+"young") // made, and not yet locked
-	for _, dir := range []string{dead, young} {
+	old := filepath.Join(os.TempDir(), storeDirs+"old")     // made, and never locked
+	for _, dir := range []string{dead, young, old} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -24,11 +26,15 @@ func TestStoreDirsOfTheDeadAreSwept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	then := time.Now().Add(-2 * lockWithin)
+	if err := os.Chtimes(old, then, then); err != nil {
+		t.Fatal(err)
+	}
 	_, other, err := makeStoreDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir, want := range map[string]bool{living: true, young: true, dead: false} {
+	for dir, want := range map[string]bool{living: true, young: true, dead: false, old: false} {
 		if _, err := os.Stat(dir); (err == nil) != want {
 			t.Errorf("%s: is there: %v, want %v", filepath.Base(dir), err == nil, want)
 		}
