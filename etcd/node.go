@@ -17,6 +17,7 @@ type node struct {
 	gate     *gate
 	guard    guard
 	embedded *embed.Etcd // nil until it has started
+	patience time.Duration
 
 	once   sync.Once
 	done   chan struct{}
@@ -24,13 +25,17 @@ type node struct {
 	closed atomic.Bool
 }
 
-// How long an etcd may take to end, which takes milliseconds, unless it failed: then it may never.
+// How long an etcd may take to end, which takes milliseconds; a member waits for the others, at worst
+// for 7 s each at its two doors and to hand over the lead. One that failed may never end.
 const (
 	closeTimeout       = 10 * time.Second
+	closeMemberTimeout = 30 * time.Second
 	closeFailedTimeout = time.Second
 )
 
-func newNode() *node { return &node{gate: newGate(), done: make(chan struct{})} }
+func newNode() *node {
+	return &node{gate: newGate(), done: make(chan struct{}), patience: closeTimeout}
+}
 
 // fatal is where etcd would end the process.
 func (n *node) fatal(message string) { n.end(errors.New("store failed: " + message)) }
@@ -119,7 +124,7 @@ func (n *node) close() error {
 	if n.embedded == nil {
 		return nil
 	}
-	timeout := closeTimeout
+	timeout := n.patience
 	if err := n.Err(); err != nil && !errors.Is(err, ErrRemoved) {
 		timeout = closeFailedTimeout
 	}

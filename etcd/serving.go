@@ -51,6 +51,7 @@ type Serving struct {
 func StartMember(ctx context.Context, o MemberOptions) (*Serving, error) {
 	for deadline := time.Now().Add(callTimeout); ; {
 		s := &Serving{node: newNode(), options: o}
+		s.patience = closeMemberTimeout
 		err := s.start(ctx)
 		if err == nil {
 			go s.watch()
