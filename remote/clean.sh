@@ -47,6 +47,14 @@ end_agents() {
 		[ -n "$pid" ] || { nap; pid=$(cat "$run/pid.old" 2>/dev/null); } # it is being written
 		end_agent
 	done
+	# Whoever works for the run names its directory, be its number written down or not.
+	for pid in $(namers); do end_agent; done
+}
+
+# namers of the run directory. Where there is no /proc none is known.
+namers() {
+	set +f # in a subshell
+	grep -lF -- "$run" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n'
 }
 
 # end_agent: lets the agent end with what it runs, then kills both. It starts nothing any more once it

@@ -188,15 +188,25 @@ func TestWithoutAttachTheAgentIsReplaced(t *testing.T) {
 }
 
 func TestStopKillsWhoDoesNotListen(t *testing.T) {
-	for name, drop := range map[string]bool{"started": false, "attached": true} {
+	for name, meanwhile := range map[string]func(*rig, *job){
+		"started": func(*rig, *job) {},
+		"attached": func(r *rig, j *job) {
+			r.server.DropAll()
+			waitEvent[Reattached](j, 1)
+		},
+		"its number lost": func(r *rig, _ *job) {
+			files, err := filepath.Glob(filepath.Join(r.prefix, "run-*", "pid"))
+			if err != nil || len(files) != 1 {
+				r.t.Fatalf("files %q, %v", files, err)
+			}
+			must(r.t, os.Remove(files[0]))
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, sshtest.Options{})
 			j := r.start(r.options("deaf"))
 			j.waitLine("agent: store says got from the host", 1)
-			if drop {
-				r.server.DropAll()
-				waitEvent[Reattached](j, 1)
-			}
+			meanwhile(r, j)
 			ctx, cancel := context.WithCancel(context.Background())
 			go func() {
 				j.waitLine("agent: deaf", 1)
