@@ -157,11 +157,18 @@ const removalPoll = 100 * time.Millisecond
 // fatal is where etcd would end the process. It does for want of itself among the members, too, if a
 // call comes between its removal and the next look.
 func (s *Serving) fatal(message string) {
-	if server := s.guard.server.Load(); server != nil && server.IsIDRemoved(uint64(server.MemberID())) {
-		s.end(ErrRemoved)
+	server := s.guard.server.Load()
+	if server == nil {
+		s.node.fatal(message)
 		return
 	}
-	s.node.fatal(message)
+	go func() { // the caller may hold the lock that the answer takes, and lets go of it as it ends
+		if server.IsIDRemoved(uint64(server.MemberID())) {
+			s.end(ErrRemoved)
+			return
+		}
+		s.node.fatal(message)
+	}()
 }
 
 // watch ends the member when etcd has ended by itself, and in time when it has been removed.

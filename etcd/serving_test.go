@@ -56,10 +56,27 @@ func TestAMemberIsRemoved(t *testing.T) {
 		use(t, gone)
 		remove(t, rest, gone.ID())
 		waitRemoved(t, gone)
+		askForItself(t, gone)
 		if err := gone.Close(); err != nil {
 			t.Error(err)
 		}
 		put(t, rest, "/after")
+	}
+}
+
+// askForItself has etcd find out that the member is none, as a late call does, which ends the call's
+// goroutine while that holds a lock.
+func askForItself(t *testing.T, removed *Serving) {
+	t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		removed.embedded.Server.IsLearner()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Fatal("the call waits for itself")
 	}
 }
 
