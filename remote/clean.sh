@@ -47,12 +47,14 @@ end_agents() {
 		[ -n "$pid" ] || { nap; pid=$(cat "$run/pid.old" 2>/dev/null); } # it is being written
 		end_agent
 	done
-	# Whoever works for the run names its directory, be its number written down or not.
-	for pid in $(namers); do end_agent; done
 }
 
 # namers of the run directory. Where there is no /proc none is known.
 namers() {
+	case $run in
+	/*/run-????????????????) ;;
+	*) return ;;
+	esac
 	set +f # in a subshell
 	grep -lF -- "$run" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n'
 }
@@ -93,12 +95,16 @@ children() {
 
 main() {
 	printf '\n'
+	if [ -n "$kill" ]; then
+		! ours "$run" || end_agents
+		# Whoever works for the run names its directory, be its number written down or not; an agent that
+		# ends by itself has taken the directory away already.
+		for pid in $(namers); do end_agent; done
+	fi
 	if ours "$run"; then
-		if [ -n "$kill" ]; then
-			end_agents
-			[ -z "$keep" ] || rmdir "$run/pid" 2>/dev/null
-		fi
-		if [ -z "$keep" ]; then
+		if [ -n "$keep" ]; then
+			rmdir "$run/pid" 2>/dev/null
+		else
 			# Once more for directories that even their owner may not write to.
 			rm -rf "$run" 2>/dev/null || { chmod -R u+rwx "$run"; rm -rf "$run"; } 2>/dev/null
 			[ ! -e "$run" ] || say left "$run"
