@@ -129,9 +129,15 @@ func TestEditRights(t *testing.T) {
 		}
 		return read(b, "/srv/shared-"+a.Name) == ""
 	})
+	// One more edit, so that the next convergence is one that comes after the last repair.
+	s.save(a.Name+".yaml", plain(a.Name)+"  - name: /srv/last\n    content: last\n")
+	p.await("the last file", func(r view.Record) bool {
+		return r.Host == a.Name && r.Event != nil && r.Event.Resource.Name == "/srv/last"
+	})
+	p.converged()
 	recaps := p.stop()
-	if r := state(t, recaps, a.Name, view.StateConverged); r.OK != 1 {
-		t.Errorf("host %s: recap %+v, want 1 ok", a.Name, r.Counts)
+	if r := state(t, recaps, a.Name, view.StateConverged); r.OK != 2 {
+		t.Errorf("host %s: recap %+v, want 2 ok", a.Name, r.Counts)
 	}
 	if r := state(t, recaps, b.Name, view.StateConverged); r.OK != 2 {
 		t.Errorf("host %s: recap %+v, want 2 ok", b.Name, r.Counts)
